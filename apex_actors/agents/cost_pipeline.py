@@ -1,0 +1,117 @@
+"""The cost pipeline: data, optimization and report agent, and what becomes of their results."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.agents.cost_tools import PlanArguments, compose, dump, load, plan_key
+from apex_actors.agents.data_agent import DataAgent
+from apex_actors.agents.optimization_agent import OptimizationAgent
+from apex_actors.agents.report_agent import ReportAgent
+from apex_actors.agents.sub_agent import SubAgent
+from apex_actors.agents.supervisor import SupervisorAgent
+from apex_actors.costs.levers import SavingsPlan
+from apex_actors.costs.markdown import render_markdown
+from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.execution.pipeline import Answer, RunAssignment
+from apex_actors.protocol.payloads import AgentName
+from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.usage import UsageRepository
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: AgentName
+    essential: bool
+    start: Callable[[LoopActor, RunAssignment], LoopActorRef[Any]]
+
+
+class CostPipeline:
+    """Answers questions about AI costs from the tenant's own records."""
+
+    name: ClassVar[str] = "costs"
+
+    def __init__(
+        self, *, usage: UsageRepository, catalogue: PriceCatalogue, cache: ResultCache
+    ) -> None:
+        self._usage = usage
+        self._catalogue = catalogue
+        self._cache = cache
+        self._steps = (
+            _Step(AgentName.DATA, essential=True, start=self._start_data),
+            _Step(AgentName.OPTIMIZATION, essential=False, start=self._start_optimization),
+            _Step(AgentName.REPORT, essential=True, start=self._start_report),
+        )
+
+    def start_supervisor(
+        self, engine: LoopActor, assignment: RunAssignment
+    ) -> LoopActorRef[SupervisorAgent]:
+        """Start the supervisor of a run as a child of its engine."""
+        return engine.start_child(
+            SupervisorAgent,
+            assignment=assignment,
+            engine=engine.ref,
+            steps=self._steps,
+            assembly=self,
+        )
+
+    def answer(self, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
+        """The report agent's answer, or what the figures alone allow."""
+        written = results.get(AgentName.REPORT)
+        if written is not None:
+            return Answer(written["content"], written["report"])
+        data = results.get(AgentName.DATA)
+        if data is None:
+            return None
+        report = compose(data, results.get(AgentName.OPTIMIZATION))
+        return Answer(render_markdown(report), dump(report))
+
+    async def after_completion(
+        self, assignment: RunAssignment, results: Mapping[AgentName, Mapping[str, Any]]
+    ) -> None:
+        """Keep the recommendations for the next question about the same data."""
+        optimization = results.get(AgentName.OPTIMIZATION)
+        if optimization is None:
+            return
+        plan = load(SavingsPlan, optimization["plan"])
+        arguments = PlanArguments(
+            time_range=plan.time_range, data_version=optimization["data_version"]
+        )
+        key = plan_key(assignment.context.org, arguments, plan.price_version)
+        try:
+            await self._cache.put(key, optimization["plan"])
+        except CacheUnavailableError:
+            logger.info("recommendations were not cached; the next run works them out again")
+
+    def _start_data(
+        self, supervisor: LoopActor, assignment: RunAssignment
+    ) -> LoopActorRef[SubAgent]:
+        return supervisor.start_child(
+            DataAgent,
+            assignment=assignment,
+            supervisor=supervisor.ref,
+            usage=self._usage,
+            catalogue=self._catalogue,
+        )
+
+    def _start_optimization(
+        self, supervisor: LoopActor, assignment: RunAssignment
+    ) -> LoopActorRef[SubAgent]:
+        return supervisor.start_child(
+            OptimizationAgent,
+            assignment=assignment,
+            supervisor=supervisor.ref,
+            usage=self._usage,
+            catalogue=self._catalogue,
+            cache=self._cache,
+        )
+
+    def _start_report(
+        self, supervisor: LoopActor, assignment: RunAssignment
+    ) -> LoopActorRef[SubAgent]:
+        return supervisor.start_child(ReportAgent, assignment=assignment, supervisor=supervisor.ref)

@@ -1,0 +1,197 @@
+"""The tools of the cost pipeline: typed questions to the tenant's own records."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from apex_actors.agents.tools import ToolCallContext
+from apex_actors.costs.formatting import plural, usd
+from apex_actors.costs.levers import SavingsPlan, Verdict, build_plan
+from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.costs.report import CostReport, build_report
+from apex_actors.costs.summary import Extent, UsageSummary
+from apex_actors.costs.timerange import TimeRange
+from apex_actors.protocol.payloads import AgentName
+from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.usage import UsageRepository
+
+M = TypeVar("M", bound=BaseModel)
+
+#: Changes when the levers or their settings do: part of the key of cached recommendations.
+PLAN_VERSION: Final = 1
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoArguments(_Arguments):
+    """The tool needs to know nothing but whose data it reads."""
+
+
+class RangeArguments(_Arguments):
+    """A half-open time range in the user's time zone."""
+
+    time_range: TimeRange
+
+
+class PlanArguments(_Arguments):
+    """A time range of one state of the data."""
+
+    time_range: TimeRange
+    data_version: int
+
+
+class ReportArguments(_Arguments):
+    """What the report is made of is in the results of the steps before."""
+
+    sections: tuple[str, ...]
+
+
+class FindUsage:
+    """When the tenant's records begin and end, and how many there are."""
+
+    name = "find_usage"
+
+    def __init__(self, usage: UsageRepository) -> None:
+        self._usage = usage
+
+    async def run(self, _arguments: NoArguments, context: ToolCallContext) -> Extent | None:
+        return await self._usage.extent(context.execution.org)
+
+    def summary(self, output: Extent | None) -> str:
+        if output is None:
+            return "There are no usage records yet."
+        return (
+            f"{plural(output.requests, 'request')} from {output.first:%Y-%m-%d} "
+            f"to {output.last:%Y-%m-%d}."
+        )
+
+
+class SummarizeUsage:
+    """Totals, breakdowns, days and what has no price, in one snapshot, from the rollups."""
+
+    name = "summarize_usage"
+
+    def __init__(self, usage: UsageRepository) -> None:
+        self._usage = usage
+
+    async def run(self, arguments: RangeArguments, context: ToolCallContext) -> UsageSummary:
+        return await self._usage.summary(context.execution.org, arguments.time_range)
+
+    def summary(self, output: UsageSummary) -> str:
+        totals = output.totals
+        return (
+            f"{usd(totals.cost)} for {plural(totals.requests, 'request')}, "
+            f"broken down by {len(output.breakdowns)} dimensions."
+        )
+
+
+class ReadCachedPlan:
+    """The savings plan that an earlier run worked out for the same data, prices and settings."""
+
+    name = "read_cached_plan"
+
+    def __init__(self, cache: ResultCache, catalogue: PriceCatalogue) -> None:
+        self._cache = cache
+        self._catalogue = catalogue
+
+    async def run(self, arguments: PlanArguments, context: ToolCallContext) -> SavingsPlan | None:
+        key = plan_key(context.execution.org, arguments, self._catalogue.version)
+        try:
+            stored = await self._cache.get(key)
+        except CacheUnavailableError:
+            return None
+        return None if stored is None else load(SavingsPlan, stored)
+
+    def summary(self, output: SavingsPlan | None) -> str:
+        if output is None:
+            return "No plan for these data yet."
+        return f"A plan over {plural(output.requests, 'request')} is at hand."
+
+
+class BuildSavingsPlan:
+    """Re-prices every single request through the levers, in a thread of its own."""
+
+    name = "build_savings_plan"
+
+    def __init__(self, usage: UsageRepository, catalogue: PriceCatalogue) -> None:
+        self._usage = usage
+        self._catalogue = catalogue
+
+    async def run(self, arguments: PlanArguments, context: ToolCallContext) -> SavingsPlan:
+        time_range = arguments.time_range
+        requests = [
+            request
+            async for request in self._usage.iter_requests(context.execution.org, time_range)
+        ]
+        return await asyncio.to_thread(
+            build_plan, requests, catalogue=self._catalogue, time_range=time_range
+        )
+
+    def summary(self, output: SavingsPlan) -> str:
+        saving = [lever for lever in output.levers if lever.verdict is Verdict.SAVES]
+        return (
+            f"{plural(output.priced_requests, 'priced request')} replayed: "
+            f"{len(saving)} of {len(output.levers)} levers save."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeReport:
+    """Puts the figures of the earlier steps into one report."""
+
+    results: Mapping[AgentName, Mapping[str, Any]]
+    name: str = "compose_report"
+
+    async def run(self, _arguments: ReportArguments, _context: ToolCallContext) -> CostReport:
+        return await asyncio.to_thread(
+            compose, self.results[AgentName.DATA], self.results.get(AgentName.OPTIMIZATION)
+        )
+
+    def summary(self, output: CostReport) -> str:
+        return f"{output.title}: {len(output.ranked_levers)} actions, {len(output.data_gaps)} gaps."
+
+
+def compose(data: Mapping[str, Any], optimization: Mapping[str, Any] | None) -> CostReport:
+    """The report of what the data agent, and perhaps the optimization agent, have found."""
+    plan = None if optimization is None else load(SavingsPlan, optimization["plan"])
+    return build_report(
+        summary=load(UsageSummary, data["summary"]),
+        time_range=load(TimeRange, data["time_range"]),
+        plan=plan,
+        price_version=data["price_version"],
+        sample=data["sample"],
+    )
+
+
+def plan_key(tenant: str, arguments: PlanArguments, price_version: str) -> str:
+    """Key of a cached plan: tenant, state of the data, prices, settings, range."""
+    time_range = arguments.time_range
+    parts = (
+        tenant,
+        arguments.data_version,
+        price_version,
+        PLAN_VERSION,
+        time_range.start.isoformat(),
+        time_range.end.isoformat(),
+        time_range.time_zone,
+    )
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return f"plan:{digest}"
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """A model as JSON-ready values; money becomes decimal text."""
+    return model.model_dump(mode="json")
+
+
+def load(model: type[M], stored: Mapping[str, Any]) -> M:
+    """The model that ``dump`` was given."""
+    return model.model_validate_json(json.dumps(stored))

@@ -1,0 +1,180 @@
+"""What all sub-agents share: a step is performed, told of as it goes, and stored once."""
+
+import abc
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.agents.tools import Tool, ToolCallContext, ToolFailedError, arguments_json
+from apex_actors.execution.pipeline import RunAssignment
+from apex_actors.protocol.payloads import (
+    AgentCompleted,
+    AgentName,
+    AgentStarted,
+    AgentThinking,
+    FinalAgentStatus,
+    FinalToolStatus,
+    ToolCompleted,
+    ToolExecuting,
+    ToolStatus,
+)
+from apex_actors.storage.errors import StorageError
+from apex_actors.storage.runs import StepRecord, StoreStep
+
+logger = logging.getLogger(__name__)
+
+Output = TypeVar("Output")
+Arguments = TypeVar("Arguments", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class PerformStep:
+    """Do your part; ``results`` holds what the agents before you found."""
+
+    step: int
+    total_steps: int
+    try_number: int
+    results: Mapping[AgentName, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """The step is stored."""
+
+    record: StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """The step could not be done; every tool call of it is closed."""
+
+    agent: AgentName
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What a step found: ``result`` is JSON-ready and goes to the agents behind."""
+
+    status: FinalAgentStatus
+    summary: str
+    result: Mapping[str, Any]
+
+
+class SubAgent(LoopActor, abc.ABC):
+    """Performs one step of one run.
+
+    Receives PerformStep from its supervisor and tells it StepDone or StepFailed. Owns the tool
+    calls in flight. When it dies, the supervisor is told by the runtime.
+    """
+
+    name: ClassVar[AgentName]
+    opening: ClassVar[str]
+    """What the user reads when the agent begins."""
+
+    def __init__(self, *, assignment: RunAssignment, supervisor: LoopActorRef[Any]) -> None:
+        super().__init__()
+        self.context = assignment.context
+        self._journal = assignment.journal
+        self._tool_limit_s = assignment.settings.tool_limit_s
+        self._supervisor = supervisor
+        self._step = 0
+        self._calls = 0
+
+    @abc.abstractmethod
+    async def work(self, results: Mapping[AgentName, Mapping[str, Any]]) -> StepOutcome:
+        """Do the part of this agent; think at least once and use at least one tool."""
+
+    def on_receive(self, message: object) -> object:
+        if isinstance(message, PerformStep):
+            return self._perform(message)
+        return super().on_receive(message)
+
+    def think(self, reasoning: str, progress: float) -> None:
+        """Tell the user what a person wants to know while waiting; ``progress`` is 0 to 1."""
+        self._journal.say(self.name, AgentThinking(reasoning=reasoning, progress=progress))
+
+    async def use(self, tool: Tool[Arguments, Output], arguments: Arguments) -> Output:
+        """Call a tool within its time limit; raises ToolFailedError for an error or time-out."""
+        self._calls += 1
+        call_id = uuid4().hex
+        context = ToolCallContext(self.context, f"{self.context.run_id}/{self._step}/{self._calls}")
+        self._journal.say(
+            self.name,
+            ToolExecuting(
+                tool_call_id=call_id, tool=tool.name, arguments=arguments_json(arguments)
+            ),
+        )
+        started = time.monotonic()
+
+        def completed(status: FinalToolStatus, result: str) -> None:
+            self._journal.say(
+                self.name,
+                ToolCompleted(
+                    tool_call_id=call_id,
+                    tool=tool.name,
+                    status=status,
+                    result=result,
+                    duration_ms=_ms_since(started),
+                ),
+            )
+
+        try:
+            async with asyncio.timeout(self._tool_limit_s):
+                output = await tool.run(arguments, context)
+        except TimeoutError:
+            completed(ToolStatus.TIMEOUT, f"Stopped after {self._tool_limit_s:g} s.")
+            raise ToolFailedError(tool.name, "took too long") from None
+        except Exception as error:
+            completed(ToolStatus.ERROR, "The tool failed.")
+            raise ToolFailedError(tool.name, f"failed: {type(error).__name__}") from error
+        completed(ToolStatus.OK, tool.summary(output))
+        return output
+
+    async def _perform(self, message: PerformStep) -> None:
+        started = time.monotonic()
+        self._step = message.step
+        self._journal.say(
+            self.name,
+            AgentStarted(
+                message=self.opening,
+                step=message.step,
+                total_steps=message.total_steps,
+                try_number=message.try_number,
+            ),
+        )
+        try:
+            outcome = await self.work(message.results)
+        except StorageError:
+            # Nothing can be stored, so nothing can be told: the run is taken over later.
+            raise
+        except Exception as error:
+            logger.exception("step %s of run %s failed", self.name, self.context.run_id)
+            self._supervisor.tell(StepFailed(self.name, error))
+            return
+        record = StepRecord(
+            step=message.step,
+            agent=self.name,
+            status=outcome.status,
+            result=outcome.result,
+            duration_ms=_ms_since(started),
+        )
+        await self._journal.commit(
+            self.name,
+            AgentCompleted(
+                status=outcome.status, result=outcome.summary, duration_ms=record.duration_ms
+            ),
+            writes=(StoreStep(self.context.run_id, self.context.attempt, record),),
+        )
+        self._supervisor.tell(StepDone(record))
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,197 @@
+"""The table of commands."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apex_actors.cli.errors import explained
+
+app = typer.Typer(
+    name="apex",
+    help="An actor-model server for AI chat: where does the money for model usage go?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the embedded servers' data.", show_default="the platform's own"),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="settings")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on, 0 for a free one.", show_default="settings")
+]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mode", help="development or production.", show_default="APEX_MODE or production"
+    ),
+]
+FOR_TRACES = "For traffic traces, which do not say it, for example"
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for programs.")]
+
+
+@app.command()
+def up(
+    once: Annotated[
+        str | None, typer.Option(help="Ask this question, show the answer, and stop.")
+    ] = None,
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start everything for development: embedded servers, sample data, chat page."""
+    from apex_actors.cli.serving import run_up  # noqa: PLC0415 - see the package's docstring
+
+    with explained():
+        raise typer.Exit(
+            run_up(once=once, as_json=as_json, data_dir=data_dir, host=host, port=port)
+        )
+
+
+@app.command()
+def serve(
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    role: Annotated[str, typer.Option(help="all or gateway.")] = "all",
+) -> None:
+    """Serve clients, and execute their runs unless the role is gateway."""
+    from apex_actors.cli.serving import run_node  # noqa: PLC0415
+
+    if role not in {"all", "gateway"}:
+        raise typer.BadParameter("must be all or gateway", param_hint="--role")
+    with explained():
+        run_node(role, mode=mode, data_dir=data_dir, host=host, port=port)
+
+
+@app.command()
+def worker(mode: ModeOption = None, data_dir: DataDir = None) -> None:
+    """Execute runs, without serving clients."""
+    from apex_actors.cli.serving import run_node  # noqa: PLC0415
+
+    with explained():
+        run_node("worker", mode=mode, data_dir=data_dir)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8000",
+    token: Annotated[
+        str | None, typer.Option(envvar="APEX_TOKEN", help="Bearer token; see `apex token`.")
+    ] = None,
+    sub: Annotated[str, typer.Option(help="Your name, for a development server's token.")] = "demo",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running server, and watch the agents work."""
+    from apex_actors.cli.asking import run_ask  # noqa: PLC0415
+
+    with explained():
+        raise typer.Exit(run_ask(question, url=url, token=token, sub=sub, as_json=as_json))
+
+
+@app.command()
+def token(
+    sub: Annotated[str, typer.Argument(help="The user.")],
+    org: Annotated[
+        str | None,
+        typer.Option(help="The tenant that owns the cost data.", show_default="the user"),
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="admin or data_admin; may be repeated.")
+    ] = None,
+    lifetime_s: Annotated[int, typer.Option(help="Seconds until it expires.")] = 3600,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token with the server's own secret."""
+    from apex_actors.cli.operating import run_token  # noqa: PLC0415
+
+    with explained():
+        run_token(
+            sub,
+            org=org,
+            roles=role or [],
+            lifetime_s=lifetime_s,
+            as_json=as_json,
+            mode=mode,
+            data_dir=data_dir,
+        )
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="Usage records: JSONL, CSV or a trace; gzip too.")
+    ],
+    org: Annotated[str, typer.Option(help="The tenant that owns the records.")],
+    provider: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} openai.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} gpt-5.2.")] = None,
+    start: Annotated[datetime | None, typer.Option(help=f"{FOR_TRACES} 2026-11-01.")] = None,
+    user: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} ann.")] = None,
+    team: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} support.")] = None,
+    feature: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} chat.")] = None,
+    environment: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} production.")] = None,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import usage records; the same file again changes nothing."""
+    from apex_actors.cli.operating import run_import  # noqa: PLC0415
+
+    with explained():
+        raise typer.Exit(
+            run_import(
+                files,
+                org=org,
+                trace={
+                    "provider": provider,
+                    "model": model,
+                    "start": start and start.replace(tzinfo=start.tzinfo or UTC),
+                    "user": user,
+                    "team": team,
+                    "feature": feature,
+                    "environment": environment,
+                },
+                as_json=as_json,
+                mode=mode,
+                data_dir=data_dir,
+            )
+        )
+
+
+@app.command()
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 when something is to be done.")
+    ] = False,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the database's schema to this version."""
+    from apex_actors.cli.operating import run_migrate  # noqa: PLC0415
+
+    with explained():
+        raise typer.Exit(run_migrate(check=check, as_json=as_json, mode=mode, data_dir=data_dir))
+
+
+@app.command()
+def doctor(mode: ModeOption = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check installation, settings and servers, and say what to do."""
+    from apex_actors.cli.doctor import run_doctor  # noqa: PLC0415
+
+    raise typer.Exit(run_doctor(as_json=as_json, mode=mode, data_dir=data_dir))
+
+
+def main() -> None:
+    """Entry point of the command ``apex``."""
+    app()

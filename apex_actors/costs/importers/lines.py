@@ -1,0 +1,120 @@
+"""Lines of a file of any size, plain or gzip, in constant memory."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from apex_actors.costs.importers.errors import UnreadableFileError
+
+HEAD_BYTES = 64 * 1024
+"""How much of the file is looked at to recognise its format."""
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""Longest line that is read whole: a prompt of 65,536 prefix blocks takes under 2 MiB."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its end; `content` is None where the line is too long to be a row."""
+
+    number: int
+    content: bytes | None
+
+
+class LineSource:
+    """The beginning of a file and all its lines.
+
+    Args:
+        file: open for reading bytes; it need not be seekable, and stays open.
+
+    Raises:
+        UnreadableFileError: it calls itself gzip and is not.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        first = _read_full(file, HEAD_BYTES)
+        stream: io.RawIOBase = _Chained(first, file)
+        if first.startswith(_GZIP_MAGIC):
+            stream = _Guarded(gzip.GzipFile(fileobj=io.BufferedReader(stream)))
+        self._stream = io.BufferedReader(stream, buffer_size=HEAD_BYTES)
+        self.head = self._stream.peek(HEAD_BYTES)[:HEAD_BYTES].removeprefix(_BOM)
+
+    def __iter__(self) -> Iterator[Line]:
+        number = 0
+        while True:
+            content = self._stream.readline(MAX_LINE_BYTES)
+            if not content:
+                return
+            number += 1
+            if len(content) == MAX_LINE_BYTES and not content.endswith(b"\n"):
+                self._skip_line()
+                yield Line(number, None)
+                continue
+            if number == 1:
+                content = content.removeprefix(_BOM)
+            yield Line(number, content.rstrip(b"\r\n"))
+
+    def _skip_line(self) -> None:
+        while True:
+            more = self._stream.readline(MAX_LINE_BYTES)
+            if not more or more.endswith(b"\n"):
+                return
+
+
+def _read_full(file: BinaryIO, size_bytes: int) -> bytes:
+    # A pipe or an upload may give less than asked for before its end.
+    parts: list[bytes] = []
+    missing = size_bytes
+    while missing > 0:
+        part = file.read(missing)
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+class _Chained(io.RawIOBase):
+    """What was read already, then the rest of the file."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed's Buffer is only in 3.12
+        data, self._head = self._head, b""
+        if not data:
+            data = self._rest.read(len(buffer)) or b""
+        taken = data[: len(buffer)]
+        self._head = data[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+class _Guarded(io.RawIOBase):
+    """Decompressed bytes; damage is told as what it means to the user."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed's Buffer is only in 3.12
+        try:
+            data = self._stream.read(len(buffer))
+        except (EOFError, OSError, zlib.error) as error:
+            raise UnreadableFileError(
+                "The gzip file is damaged or breaks off. Compress it again; nothing was imported."
+            ) from error
+        buffer[: len(data)] = data
+        return len(data)

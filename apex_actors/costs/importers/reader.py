@@ -1,0 +1,53 @@
+"""Opens a usage file of any known format."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from apex_actors.costs.importers.detect import Detection, FileFormat, detect
+from apex_actors.costs.importers.lines import LineSource
+from apex_actors.costs.importers.native import csv_rows, jsonl_rows
+from apex_actors.costs.importers.rows import ImportOptions, Row
+from apex_actors.costs.importers.traces import azure_rows, mooncake_rows
+
+
+class UsageFile:
+    """A recognised file and its rows, read as they are asked for."""
+
+    def __init__(self, *, detection: Detection, rows: Iterator[Row]) -> None:
+        self.detection = detection
+        self.rows = rows
+
+
+def open_usage_file(
+    file: BinaryIO, *, tenant: str, options: ImportOptions | None = None
+) -> UsageFile:
+    """Recognises the file and reads it as usage of the tenant.
+
+    Args:
+        file: open for reading bytes, plain or gzip; it need not be seekable, and stays open.
+        tenant: who owns the usage; a row that names another tenant is refused.
+        options: what the format itself doesn't say.
+
+    Raises:
+        UnknownFormatError: the file is empty or of no known format.
+        UnreadableFileError: the file is damaged; also while rows are read.
+        MissingOptionError: the format needs an option that is not given.
+    """
+    chosen = options if options is not None else ImportOptions()
+    lines = LineSource(file)
+    detection = detect(lines.head)
+    return UsageFile(detection=detection, rows=_rows(detection.format, lines, tenant, chosen))
+
+
+def _rows(
+    file_format: FileFormat, lines: LineSource, tenant: str, options: ImportOptions
+) -> Iterator[Row]:
+    match file_format:
+        case FileFormat.NATIVE_JSONL:
+            return jsonl_rows(iter(lines), tenant=tenant)
+        case FileFormat.NATIVE_CSV:
+            return csv_rows(iter(lines), tenant=tenant)
+        case FileFormat.AZURE_TRACE:
+            return azure_rows(iter(lines), tenant=tenant, options=options)
+        case FileFormat.MOONCAKE_TRACE:
+            return mooncake_rows(iter(lines), tenant=tenant, options=options)

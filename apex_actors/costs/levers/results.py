@@ -1,0 +1,140 @@
+"""What levers and the plan answer: figures with their precondition, basis and risk."""
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from apex_actors.costs.timerange import TimeRange
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(StrEnum):
+    """What a lever says."""
+
+    SAVES = "saves"
+    NO_SAVING = "no_saving"
+    """The precondition holds, and nothing would be saved."""
+    ABSTAINS = "abstains"
+    """The data don't let it speak; `data_needed` says what would."""
+
+
+class Confidence(StrEnum):
+    """How sure the expected figure is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class MonthlySaving(_Result):
+    """US dollars for 30 days like those observed."""
+
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+    first_day: date
+    last_day: date
+    """The observed days that the figures come from."""
+    share_of_cost: Decimal | None = None
+    """`expected` as a share of what the same days cost; set by the plan."""
+    basis: str
+    """In words, from which days the three figures come."""
+
+
+class CacheFinding(_Result):
+    """What replaying the requests of one model through a prompt cache gave."""
+
+    kind: Literal["cache"] = "cache"
+    provider: str
+    model: str
+    traced: bool
+    """Whether these are the requests with prefix blocks; without them nothing can be replayed."""
+    requests: int
+    input_tokens: int
+    minimum_tokens: int
+    """Shortest prefix the model caches."""
+    minimum_is_assumed: bool
+    automatic: bool
+    """The provider caches by itself and charges nothing for writes: there is no switch."""
+    read_share_now: Decimal
+    """Share of input tokens that the records say were read from the cache."""
+    read_share_5m: Decimal | None
+    """The same share if a block lives 5 minutes after its last use."""
+    read_share_1h: Decimal | None
+    cost_now: Decimal
+    cost_without: Decimal
+    """If nothing were cached."""
+    cost_5m: Decimal | None
+    cost_1h: Decimal | None
+    """None: the catalogue has no price for writes that live an hour."""
+    decision: Literal["keep", "cache-5m", "cache-1h", "stop", "automatic"]
+    saving: Decimal
+    potential: Decimal
+    """What automatic caching would save at its best; not counted as a saving."""
+
+
+class BatchFinding(_Result):
+    """What sending the deferrable requests of one model as batches gives."""
+
+    kind: Literal["batch"] = "batch"
+    provider: str
+    model: str
+    requests: int
+    """Deferrable requests at the standard price."""
+    rated_requests: int
+    """Those made when the catalogue knows a batch rate."""
+    cost_now: Decimal
+    """Of the rated requests."""
+    cost_batch: Decimal
+    saving: Decimal
+
+
+Finding = Annotated[CacheFinding | BatchFinding, Field(discriminator="kind")]
+
+
+class LeverResult(_Result):
+    """One lever's answer."""
+
+    lever: str
+    title: str
+    verdict: Verdict
+    precondition: str
+    """What the lever needs, and how much of it the data have."""
+    saving: Decimal
+    """Within the time range, at the lever's place in the plan; exact."""
+    standalone: Decimal
+    """Within the time range, if this lever alone were used; exact."""
+    monthly: MonthlySaving | None
+    """None where the data cover too few days, or nothing is saved."""
+    confidence: Confidence
+    confidence_basis: str
+    risk: str
+    action: str
+    verification: str
+    """The SQL that will prove or refute the saving later."""
+    data_needed: str | None = None
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class SavingsPlan(_Result):
+    """Every request re-priced through all levers in order; the savings add up exactly."""
+
+    time_range: TimeRange
+    price_version: str
+    requests: int
+    priced_requests: int
+    baseline: Decimal
+    """What the priced requests cost, US dollars."""
+    final: Decimal
+    """What they would have cost; `baseline - final` is the sum of the levers' savings."""
+    saving: Decimal
+    expected_per_month: Decimal | None
+    """Sum of the levers' expected monthly savings."""
+    levers: tuple[LeverResult, ...]

@@ -1,0 +1,40 @@
+"""Runs, from acceptance to one of their exits, for any pipeline of agents.
+
+Knows storage and the protocol; must not know costs, agents, sockets or HTTP.
+"""
+
+from apex_actors.execution.acceptance import Acceptance, Accepted, MessageToAccept, Priority
+from apex_actors.execution.context import UserExecutionContext
+from apex_actors.execution.engine import UserExecutionEngine
+from apex_actors.execution.exits import RunExits
+from apex_actors.execution.factory import ExecutionEngineFactory
+from apex_actors.execution.journal import Journal, RunJournal
+from apex_actors.execution.ledger import RunLedger, Said
+from apex_actors.execution.pipeline import Answer, Pipeline, RunAssignment, RunEnded
+from apex_actors.execution.publishing import Announcer
+from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.execution.worker import Drain, WorkAvailable, Worker
+
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "Announcer",
+    "Answer",
+    "Drain",
+    "ExecutionEngineFactory",
+    "ExecutionSettings",
+    "Journal",
+    "MessageToAccept",
+    "Pipeline",
+    "Priority",
+    "RunAssignment",
+    "RunEnded",
+    "RunExits",
+    "RunJournal",
+    "RunLedger",
+    "Said",
+    "UserExecutionContext",
+    "UserExecutionEngine",
+    "WorkAvailable",
+    "Worker",
+]

@@ -1,0 +1,233 @@
+"""Journal, then send: what a run says is durable before anybody sees it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from apex_actors.actors import LoopActor, LoopActorRef, LoopFuture
+from apex_actors.execution.context import UserExecutionContext
+from apex_actors.execution.ledger import RunLedger, Said
+from apex_actors.execution.publishing import Announcer
+from apex_actors.protocol.events import Event
+from apex_actors.protocol.payloads import AgentName, EventPayload
+from apex_actors.storage import event_log
+from apex_actors.storage.database import Database
+from apex_actors.storage.errors import StorageUnavailableError
+from apex_actors.storage.event_log import Draft
+from apex_actors.storage.runs import Write, hold_fence
+
+logger = logging.getLogger(__name__)
+
+#: First pause before a commit is tried again, in seconds; doubled up to the next constant.
+FIRST_RETRY_S: Final = 0.1
+LONGEST_RETRY_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBook:
+    """A run begins to write; ``ledger`` knows what earlier attempts left open."""
+
+    run_id: UUID
+    fence_id: UUID
+    ledger: RunLedger
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBook:
+    """The run writes no more."""
+
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Say these things and change these rows, in one transaction.
+
+    ``close_reason``: first close all that the run has open, with these words.
+    """
+
+    context: UserExecutionContext
+    said: tuple[Said, ...]
+    writes: tuple[Write, ...] = ()
+    close_reason: str | None = None
+    committed: LoopFuture[None] = field(default_factory=LoopFuture)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flush:
+    pass
+
+
+@dataclass(slots=True)
+class _Book:
+    fence_id: UUID
+    ledger: RunLedger
+    error: Exception | None = None
+    waiting: list[tuple[Append, tuple[Draft, ...]]] = field(default_factory=list)
+
+
+class Journal(LoopActor):
+    """Commits what the runs of one user say, in order; one transaction for all that waits.
+
+    Receives OpenBook, CloseBook, Append. Owns the ledgers of the runs under way. A commit locks
+    the user's row, then the run's fence, then writes; the announcer hears of it afterwards. When
+    the lease is lost, every Append of that run fails with LeaseLostError and nothing is sent.
+    While PostgreSQL is away the commit is tried again until ``give_up_s`` have passed. When this
+    actor dies, its engine's runs are taken over after their lease.
+    """
+
+    def __init__(
+        self, *, user_id: int, database: Database, announcer: Announcer, give_up_s: float
+    ) -> None:
+        super().__init__()
+        self._user_id = user_id
+        self._database = database
+        self._announcer = announcer
+        self._give_up_s = give_up_s
+        self._books: dict[UUID, _Book] = {}
+        self._flush_due = False
+
+    def on_receive(self, message: object) -> object:
+        match message:
+            case Append():
+                self._append(message)
+            case _Flush():
+                return self._flush()
+            case OpenBook(run_id, fence_id, ledger):
+                self._books[run_id] = _Book(fence_id, ledger)
+            case CloseBook(run_id):
+                self._books.pop(run_id, None)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _append(self, message: Append) -> None:
+        book = self._books.get(message.context.run_id)
+        if book is None:
+            _fail(message, RuntimeError("the run has ended: its journal takes nothing more"))
+            return
+        if book.error is not None:
+            # What comes behind a gap must not be stored: the run is given up as a whole.
+            _fail(message, book.error)
+            return
+        said = message.said
+        if message.close_reason is not None:
+            said = (*book.ledger.close_all(message.close_reason), *said)
+        drafts = tuple(_draft(message.context, item) for item in said)
+        for item, draft in zip(said, drafts, strict=True):
+            book.ledger.note(item, draft.ts)
+        book.waiting.append((message, drafts))
+        if not self._flush_due:
+            # Behind all that is in the mailbox already: it goes into the same transaction.
+            self._flush_due = True
+            self.ref.tell(_Flush())
+
+    async def _flush(self) -> None:
+        self._flush_due = False
+        for book in list(self._books.values()):
+            waiting, book.waiting = book.waiting, []
+            if waiting:
+                await self._commit(book, waiting)
+
+    async def _commit(
+        self, book: _Book, waiting: Sequence[tuple[Append, tuple[Draft, ...]]]
+    ) -> None:
+        drafts = [draft for _, drafts in waiting for draft in drafts]
+        writes = [write for append, _ in waiting for write in append.writes]
+        try:
+            events = await self._commit_with_patience(book.fence_id, drafts, writes)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the commit decides
+            book.error = error
+            for append, _ in waiting:
+                _fail(append, error)
+            return
+        for append, _ in waiting:
+            append.committed.set(None)
+        self._announcer.events_committed(self._user_id, events)
+
+    async def _commit_with_patience(
+        self, fence_id: UUID, drafts: Sequence[Draft], writes: Sequence[Write]
+    ) -> list[Event]:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._give_up_s
+        pause_s = FIRST_RETRY_S
+        outcome_unknown = False
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    if outcome_unknown:
+                        done = await event_log.find(connection, self._user_id, drafts)
+                        if done is not None:
+                            return done
+                    events = await event_log.append(connection, self._user_id, drafts)
+                    await hold_fence(connection, fence_id)
+                    for write in writes:
+                        await write.apply(connection)
+                return events
+            except StorageUnavailableError:
+                if loop.time() + pause_s > give_up_at:
+                    raise
+                logger.warning("commit failed, trying again in %.1f s", pause_s)
+            # The connection may have been lost between COMMIT and its answer.
+            outcome_unknown = True
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_RETRY_S)
+
+
+class RunJournal:
+    """The journal as one run sees it: ``say`` without waiting, ``commit`` to be sure."""
+
+    def __init__(self, journal: LoopActorRef[Journal], context: UserExecutionContext) -> None:
+        self._journal = journal
+        self._context = context
+
+    def say(self, agent: AgentName | None, *payloads: EventPayload) -> None:
+        """Send these in order, soon; a failure shows at the next ``commit``."""
+        self._journal.tell(Append(self._context, _said(agent, payloads)))
+
+    async def commit(
+        self, agent: AgentName | None, *payloads: EventPayload, writes: tuple[Write, ...] = ()
+    ) -> None:
+        """Send these and store ``writes`` with them; returns when all is durable.
+
+        Raises LeaseLostError when the run belongs to another worker, StorageUnavailableError when
+        PostgreSQL stayed away.
+        """
+        await self.commit_said(_said(agent, payloads), writes)
+
+    async def commit_said(self, said: tuple[Said, ...], writes: tuple[Write, ...]) -> None:
+        """As ``commit``, for several speakers."""
+        append = Append(self._context, said, writes)
+        self._journal.tell(append)
+        await append.committed
+
+    async def commit_closing(
+        self, reason: str, said: tuple[Said, ...], writes: tuple[Write, ...]
+    ) -> None:
+        """As ``commit``, but first close all that the run has open."""
+        append = Append(self._context, said, writes, close_reason=reason)
+        self._journal.tell(append)
+        await append.committed
+
+
+def _said(agent: AgentName | None, payloads: tuple[EventPayload, ...]) -> tuple[Said, ...]:
+    return tuple(Said(agent, payload) for payload in payloads)
+
+
+def _draft(context: UserExecutionContext, said: Said) -> Draft:
+    return Draft(
+        payload=said.payload,
+        thread_id=context.thread_id,
+        run_id=context.run_id,
+        agent=said.agent,
+        attempt=context.attempt,
+        ts=datetime.now(UTC),
+    )
+
+
+def _fail(append: Append, error: Exception) -> None:
+    append.committed.set_exception((type(error), error, error.__traceback__))

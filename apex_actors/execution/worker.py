@@ -1,0 +1,178 @@
+"""The worker of a node: claims runs, keeps their leases, starts and stops engines."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from apex_actors.actors import ChildFailed, LoopActor, LoopActorRef
+from apex_actors.execution.engine import Abandon, Execute, UserExecutionEngine
+from apex_actors.execution.factory import ExecutionEngineFactory
+from apex_actors.execution.pipeline import RunEnded
+from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.storage.errors import StorageError
+from apex_actors.storage.runs import Claim, Run, RunStore
+
+logger = logging.getLogger(__name__)
+
+#: A lease is extended this many times before it would end.
+HEARTBEATS_PER_LEASE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkAvailable:
+    """Look for work now: somebody knows of some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Claim nothing more; answered with the number of runs still under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _ExtendLeases:
+    pass
+
+
+@dataclass(slots=True)
+class _Engine:
+    ref: LoopActorRef[UserExecutionEngine]
+    runs: set[UUID] = field(default_factory=set)
+
+
+class Worker(LoopActor):
+    """Claims runs in batches and hands each to the engine of its user.
+
+    Receives WorkAvailable, Drain, RunEnded and ChildFailed of engines. Owns the leases and the
+    engines: an engine lives while its user has a run here. When this actor stops, its engines
+    stop first and the runs are given back, so that another worker goes on at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        runs: RunStore,
+        factory: ExecutionEngineFactory,
+        settings: ExecutionSettings,
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._runs = runs
+        self._factory = factory
+        self._settings = settings
+        self._engines: dict[int, _Engine] = {}
+        self._claims: dict[UUID, tuple[Claim, int]] = {}
+        self._draining = False
+        self._poll_due = False
+
+    def on_start(self) -> None:
+        self.ref.tell(_Poll())
+        self.tell_later(self._heartbeat_s, _ExtendLeases())
+
+    def on_receive(self, message: object) -> object:
+        match message:
+            case WorkAvailable():
+                # Many announcements, one look: those that come before it are all served by it.
+                if not self._poll_due:
+                    self._poll_due = True
+                    self.ref.tell(_Poll())
+            case _Poll():
+                return self._poll()
+            case _ExtendLeases():
+                return self._extend()
+            case RunEnded(user_id, run_id):
+                self._run_ended(user_id, run_id)
+            case Drain():
+                self._draining = True
+                return len(self._claims)
+            case ChildFailed(child, _):
+                self._engine_failed(child)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    async def on_stop(self) -> None:  # type: ignore[override]  # hooks of the loop may be async
+        # The engines have stopped: nothing of ours writes any more.
+        fences = [claim.fence_id for claim, _ in self._claims.values()]
+        if fences:
+            try:
+                await self._runs.release(fences)
+            except StorageError as error:
+                logger.warning("runs were not given back, their leases must end: %s", error)
+
+    @property
+    def _heartbeat_s(self) -> float:
+        return self._settings.lease_s / HEARTBEATS_PER_LEASE
+
+    async def _poll(self) -> None:
+        if not self._poll_due:
+            self.tell_later(self._settings.poll_interval_s, _Poll())
+        self._poll_due = False
+        free = self._settings.runs_per_worker - len(self._claims)
+        if self._draining or free <= 0:
+            return
+        try:
+            claims = await self._runs.claim(
+                self._name, quantity=free, lease_s=self._settings.lease_s
+            )
+            if not claims:
+                return
+            runs = await self._runs.load([claim.run_id for claim in claims])
+        except StorageError as error:
+            logger.warning("no work can be claimed: %s", error)
+            return
+        for claim in claims:
+            run = runs.get(claim.run_id)
+            if run is not None:
+                self._execute(run, claim)
+        if len(claims) == free:
+            self.ref.tell(WorkAvailable())
+
+    def _execute(self, run: Run, claim: Claim) -> None:
+        engine = self._engines.get(run.user_id)
+        if engine is None:
+            ref = self._factory.start_engine(self, run.user_id)
+            engine = self._engines[run.user_id] = _Engine(ref)
+        engine.runs.add(run.run_id)
+        self._claims[run.run_id] = (claim, run.user_id)
+        engine.ref.tell(Execute(run, claim))
+
+    def _run_ended(self, user_id: int, run_id: UUID) -> None:
+        self._claims.pop(run_id, None)
+        engine = self._engines.get(user_id)
+        if engine is None:
+            return
+        engine.runs.discard(run_id)
+        if not engine.runs:
+            del self._engines[user_id]
+            engine.ref.kill()
+
+    def _engine_failed(self, child: LoopActorRef[Any]) -> None:
+        for user_id, engine in list(self._engines.items()):
+            if engine.ref is child:
+                del self._engines[user_id]
+                for run_id in engine.runs:
+                    self._claims.pop(run_id, None)
+
+    async def _extend(self) -> None:
+        self.tell_later(self._heartbeat_s, _ExtendLeases())
+        if not self._claims:
+            return
+        fences = {claim.fence_id: run_id for run_id, (claim, _) in self._claims.items()}
+        try:
+            held = await self._runs.extend(fences, lease_s=self._settings.lease_s)
+        except StorageError as error:
+            logger.warning("leases were not extended: %s", error)
+            return
+        for fence_id, run_id in fences.items():
+            if fence_id not in held and run_id in self._claims:
+                _, user_id = self._claims[run_id]
+                engine = self._engines.get(user_id)
+                if engine is not None:
+                    engine.ref.tell(Abandon(run_id))

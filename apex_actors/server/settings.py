@@ -1,0 +1,106 @@
+"""Settings: ``config/<mode>.toml``, overridden by ``APEX_…`` variables, overridden by flags."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.gateway.settings import AuthSettings, GatewaySettings
+
+
+class Mode(StrEnum):
+    """What a server is for; decides which file of settings is read."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class SettingsError(Exception):
+    """The settings do not fit; the message names each of them and what to do, never a value."""
+
+
+class Settings(BaseSettings):
+    """All settings of a server. Variables: ``APEX_PORT``, ``APEX_GATEWAY__REPLAY_LIMIT`` and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APEX_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    mode: Mode = Mode.PRODUCTION
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0 takes a free one."""
+    data_dir: Path | None = None
+    """Folder of the embedded servers; None: the platform's place for such data."""
+    database_url: SecretStr | None = None
+    """PostgreSQL 15 or later; None: the embedded one."""
+    redis_url: SecretStr | None = None
+    """Redis 6.2 or later, or Valkey; None: the embedded one."""
+    database_connections: int = Field(default=10, ge=2)
+    grace_period_s: float = Field(default=25.0, ge=0)
+    """How long running work may go on after SIGTERM."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "json"
+    auth: AuthSettings = AuthSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    execution: ExecutionSettings = ExecutionSettings()
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> "Settings":
+        if self.mode is Mode.PRODUCTION and self.auth.secret is None:
+            raise ValueError(
+                "in production mode auth.secret is needed: "
+                "set APEX_AUTH__SECRET to at least 32 random bytes"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a .env file is not read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then variables, then the file of the mode."""
+        mode = (init_settings() | {}).get("mode") or env_settings().get("mode") or Mode.PRODUCTION
+        file = config_dir() / f"{Mode(mode)}.toml"
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+
+def config_dir() -> Path:
+    """Where the files of settings are: in the wheel, or beside the package in a checkout."""
+    packaged = Path(__file__).parent / "config"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "config"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; ``flags`` that are None count as not given.
+
+    Raises SettingsError with one line for each setting that does not fit.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+    except ValueError:
+        known = ", ".join(mode.value for mode in Mode)
+        raise SettingsError(f"mode: must be one of {known}") from None

@@ -1,0 +1,28 @@
+"""Errors of the storage floor.
+
+StorageError
+├── StorageUnavailableError   PostgreSQL is away or too busy: nothing was stored, try again
+├── CacheUnavailableError     Redis or Valkey is away: go on without it
+├── MigrationError            the schema is not what this version needs
+└── LeaseLostError            the run belongs to another worker now: stop
+"""
+
+
+class StorageError(Exception):
+    """Something of the storage floor failed."""
+
+
+class StorageUnavailableError(StorageError):
+    """PostgreSQL is away or too busy: nothing was stored, the same call may be tried again."""
+
+
+class CacheUnavailableError(StorageError):
+    """Redis or Valkey is away: the caller goes on without it."""
+
+
+class MigrationError(StorageError):
+    """The schema of the database is not the one that this version needs."""
+
+
+class LeaseLostError(StorageError):
+    """The run was taken over, cancelled or finished elsewhere: whoever gets this must stop."""

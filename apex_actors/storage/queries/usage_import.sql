@@ -1,0 +1,168 @@
+-- Importing usage records.
+
+-- name: wait_for_other_imports
+-- An import may hold its tenant for minutes; the pool's lock_timeout is for short transactions.
+set local lock_timeout = '10min'
+
+-- name: insert_batch
+insert into apex.import_batches (tenant, name, format, reason, price_version, started_at)
+values (%(tenant)s, %(name)s, %(format)s, %(reason)s, %(price_version)s, %(started_at)s)
+returning id
+
+-- name: create_incoming
+create temporary table incoming (like apex.usage_records) on commit drop
+
+-- name: copy_incoming
+-- The order is that of the encoder.
+copy incoming (
+    tenant, record_id, import_id, occurred_at, request_count,
+    input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+    output_tokens, reasoning_tokens, latency_ms, ttft_ms, is_deferrable,
+    grain, provider, model, processing, status, finish_reason,
+    user_name, team, feature, environment, session_id, request_hash, retry_of,
+    prefix_block_hashes, temperature, reported_cost, currency, computed_cost, unpriced_reason, tags
+) from stdin
+
+-- name: ensure_tenant
+insert into apex.tenants (tenant) values (%(tenant)s) on conflict (tenant) do nothing
+
+-- name: lock_tenant
+-- Taken before the first rollup row: imports of one tenant follow each other, so that two of them
+-- never wait for each other's rollup rows.
+select data_version from apex.tenants where tenant = %(tenant)s for update
+
+-- name: bump_data_version
+update apex.tenants set data_version = data_version + 1
+where tenant = %(tenant)s
+returning data_version
+
+-- name: merge_incoming
+-- Records that are new become rows; only they are summed up. One statement, so that the rows are
+-- read once.
+with inserted as (
+    insert into apex.usage_records
+    select * from incoming
+    on conflict (tenant, record_id) do nothing
+    returning *
+), summed as (
+    select
+        tenant,
+        date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00Z') as quarter,
+        provider, model, processing, feature, team, user_name, environment, status,
+        unpriced_reason,
+        sum(request_count)::bigint as requests,
+        sum(input_tokens)::bigint as input_tokens,
+        sum(cache_read_tokens)::bigint as cache_read_tokens,
+        sum(cache_write_5m_tokens + cache_write_1h_tokens)::bigint as cache_write_tokens,
+        sum(output_tokens)::bigint as output_tokens,
+        sum(reasoning_tokens)::bigint as reasoning_tokens,
+        coalesce(sum(computed_cost), 0) as computed_cost,
+        count(latency_ms) as latency_requests,
+        coalesce(sum(latency_ms), 0)::bigint as latency_ms_sum,
+        coalesce(sum(request_count) filter (where reported), 0)::bigint as reported_requests,
+        coalesce(sum(reported_cost) filter (where reported), 0) as reported_cost,
+        coalesce(sum(computed_cost) filter (where reported), 0) as reported_computed_cost,
+        coalesce(sum(request_count) filter (where tags ->> 'sample' = 'true'), 0)::bigint
+            as sample_requests
+    from inserted,
+        lateral (
+            select currency = 'USD' and reported_cost is not null and computed_cost is not null
+                as reported
+        ) as reconciled
+    group by tenant, quarter, provider, model, processing, feature, team, user_name, environment,
+        status, unpriced_reason
+), quarters as (
+    insert into apex.usage_rollups_quarter as kept
+    select * from summed
+    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
+        environment, status, unpriced_reason)
+    do update set
+        requests = kept.requests + excluded.requests,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
+        computed_cost = kept.computed_cost + excluded.computed_cost,
+        latency_requests = kept.latency_requests + excluded.latency_requests,
+        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
+        reported_requests = kept.reported_requests + excluded.reported_requests,
+        reported_cost = kept.reported_cost + excluded.reported_cost,
+        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
+        sample_requests = kept.sample_requests + excluded.sample_requests
+), days as (
+    insert into apex.usage_rollups_day as kept
+    select
+        tenant, date_trunc('day', quarter, 'UTC') as day,
+        provider, model, processing, feature, team, user_name, environment, status,
+        unpriced_reason,
+        sum(requests)::bigint,
+        sum(input_tokens)::bigint,
+        sum(cache_read_tokens)::bigint,
+        sum(cache_write_tokens)::bigint,
+        sum(output_tokens)::bigint,
+        sum(reasoning_tokens)::bigint,
+        sum(computed_cost),
+        sum(latency_requests)::bigint,
+        sum(latency_ms_sum)::bigint,
+        sum(reported_requests)::bigint,
+        sum(reported_cost),
+        sum(reported_computed_cost),
+        sum(sample_requests)::bigint
+    from summed
+    group by tenant, day, provider, model, processing, feature, team, user_name, environment,
+        status, unpriced_reason
+    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
+        environment, status, unpriced_reason)
+    do update set
+        requests = kept.requests + excluded.requests,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
+        computed_cost = kept.computed_cost + excluded.computed_cost,
+        latency_requests = kept.latency_requests + excluded.latency_requests,
+        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
+        reported_requests = kept.reported_requests + excluded.reported_requests,
+        reported_cost = kept.reported_cost + excluded.reported_cost,
+        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
+        sample_requests = kept.sample_requests + excluded.sample_requests
+)
+select
+    (select count(*) from inserted) as inserted,
+    coalesce(sum(requests), 0)::bigint as requests,
+    coalesce(sum(requests) filter (where unpriced_reason is null), 0)::bigint as priced_requests,
+    coalesce(sum(input_tokens + output_tokens), 0)::bigint as tokens,
+    coalesce(sum(input_tokens + output_tokens) filter (where unpriced_reason is null), 0)::bigint
+        as priced_tokens,
+    coalesce(sum(computed_cost), 0) as computed_cost,
+    coalesce(sum(reported_requests), 0)::bigint as reported_requests,
+    coalesce(sum(reported_cost), 0) as reported_cost,
+    coalesce(sum(reported_computed_cost), 0) as reported_computed_cost
+from summed
+
+-- name: insert_rejects
+insert into apex.import_rejects (import_id, line, reason)
+select %(import_id)s, line, reason
+from unnest(%(lines)s::bigint[], %(reasons)s::text[]) as rejected (line, reason)
+on conflict (import_id, line) do nothing
+
+-- name: finish_batch
+update apex.import_batches
+set rows = %(rows)s, inserted = %(inserted)s, duplicates = %(duplicates)s,
+    rejected = %(rejected)s, finished_at = %(finished_at)s
+where id = %(import_id)s
+
+-- name: has_sample
+select exists (
+    select 1 from apex.import_batches
+    where tenant = %(tenant)s and format = %(format)s and inserted > 0
+) as loaded
+
+-- name: list_rejects
+select line, reason from apex.import_rejects
+where import_id = (
+    select id from apex.import_batches where id = %(import_id)s and tenant = %(tenant)s
+)
+order by line

@@ -1,0 +1,190 @@
+"""Usage of AI models: importing it and asking about it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import BinaryIO
+
+from psycopg.rows import tuple_row
+
+from apex_actors.costs.importers import ImportOptions
+from apex_actors.costs.levers import LeverRequest
+from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.costs.rates import TokenShape
+from apex_actors.costs.records import Processing
+from apex_actors.costs.summary import (
+    Breakdown,
+    DayPoint,
+    Dimension,
+    Extent,
+    Totals,
+    UnpricedGroup,
+    UsageSummary,
+)
+from apex_actors.costs.timerange import TimeRange
+from apex_actors.storage import usage_analysis as analysis
+from apex_actors.storage import usage_import as importing
+from apex_actors.storage.database import Database
+from apex_actors.storage.usage_copy import unpack_blocks
+from apex_actors.storage.usage_import import ImportSource, ImportSummary
+
+_FETCH_ROWS = 500
+"""Rows decoded at a time: a few milliseconds of the event loop."""
+
+_PROCESSING = {processing.value: processing for processing in Processing}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class UsageRepository:
+    """The usage of all tenants; every method is about one of them.
+
+    :param database: an open database.
+    :param clock: the aware moment "now".
+    """
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = _utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def import_file(
+        self,
+        tenant: str,
+        file: BinaryIO,
+        *,
+        name: str,
+        catalogue: PriceCatalogue,
+        options: ImportOptions | None = None,
+    ) -> ImportSummary:
+        """Import a file of any known format, all or nothing.
+
+        Good rows go in, bad ones are kept aside with line and reason; rows that the tenant has
+        already change nothing.
+
+        :param file: open for reading bytes, plain or gzip; read in a worker thread.
+        :param name: what the user calls the file.
+        :raises UsageFileError: the file can't be read; nothing was imported.
+        """
+        return await self._import(
+            importing.FileSource(tenant=tenant, name=name, file=file, options=options), catalogue
+        )
+
+    async def import_sample(
+        self, tenant: str, today: date, *, catalogue: PriceCatalogue
+    ) -> ImportSummary | None:
+        """Load the sample data, ending at ``today``; None: the tenant has them already."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                importing.QUERIES["has_sample"],
+                {"tenant": tenant, "format": importing.SAMPLE_FORMAT},
+            )
+            row = await cursor.fetchone()
+        if row is not None and row["loaded"]:
+            return None
+        return await self._import(importing.SampleSource(tenant=tenant, today=today), catalogue)
+
+    async def rejects(self, tenant: str, import_id: int) -> tuple[tuple[int, str], ...]:
+        """Line and reason of the refused rows of an import; empty for another tenant's."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                importing.QUERIES["list_rejects"], {"tenant": tenant, "import_id": import_id}
+            )
+            return tuple((row["line"], row["reason"]) for row in await cursor.fetchall())
+
+    async def data_version(self, tenant: str) -> int:
+        """Changes with every import that changed something; 0 before the first."""
+        async with self._database.connection() as connection:
+            return await analysis.data_version(connection, tenant)
+
+    async def extent(self, tenant: str) -> Extent | None:
+        """When the tenant's records begin and end; None where there are none."""
+        async with self._database.connection() as connection:
+            return await analysis.extent(connection, tenant)
+
+    async def totals(self, tenant: str, time_range: TimeRange) -> Totals:
+        """The sums of the range; all 0 where there are no records."""
+        async with self._database.connection() as connection:
+            return await analysis.totals(connection, tenant, time_range)
+
+    async def breakdown(
+        self, tenant: str, time_range: TimeRange, dimension: Dimension, *, limit: int = 10
+    ) -> Breakdown:
+        """The ``limit`` most expensive values of a dimension, and the others as one."""
+        async with self._database.connection() as connection:
+            return await analysis.breakdown(connection, tenant, time_range, dimension, limit)
+
+    async def daily(self, tenant: str, time_range: TimeRange) -> tuple[DayPoint, ...]:
+        """Each local day of the range; days without records are there with zeros."""
+        async with self._database.connection() as connection:
+            return await analysis.daily(connection, tenant, time_range)
+
+    async def unpriced(self, tenant: str, time_range: TimeRange) -> tuple[UnpricedGroup, ...]:
+        """What has no price, and why; most tokens first."""
+        async with self._database.connection() as connection:
+            return await analysis.unpriced(connection, tenant, time_range)
+
+    async def summary(
+        self,
+        tenant: str,
+        time_range: TimeRange,
+        *,
+        dimensions: Sequence[Dimension] = (
+            Dimension.MODEL,
+            Dimension.FEATURE,
+            Dimension.TEAM,
+            Dimension.USER,
+            Dimension.ENVIRONMENT,
+        ),
+        limit: int = 10,
+    ) -> UsageSummary:
+        """All answers about a range in one snapshot, so that they agree with each other."""
+        async with self._database.transaction() as connection:
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            return UsageSummary(
+                as_of=self._clock(),
+                data_version=await analysis.data_version(connection, tenant),
+                totals=await analysis.totals(connection, tenant, time_range),
+                breakdowns=tuple(
+                    [
+                        await analysis.breakdown(connection, tenant, time_range, dimension, limit)
+                        for dimension in dimensions
+                    ]
+                ),
+                daily=await analysis.daily(connection, tenant, time_range),
+                unpriced=await analysis.unpriced(connection, tenant, time_range),
+            )
+
+    async def iter_requests(
+        self, tenant: str, time_range: TimeRange
+    ) -> AsyncIterator[LeverRequest]:
+        """The single requests of the range in order of time, with what the levers look at.
+
+        Holds a connection until it is exhausted or closed; memory stays flat.
+        """
+        async with (
+            self._database.transaction() as connection,
+            connection.cursor("usage_requests", row_factory=tuple_row) as cursor,
+        ):
+            await cursor.execute(
+                analysis.QUERIES["requests"],
+                {"tenant": tenant, "start": time_range.start, "end": time_range.end},
+            )
+            while rows := await cursor.fetchmany(_FETCH_ROWS):
+                for occurred_at, provider, model, processing, *tokens, deferrable, packed in rows:
+                    yield LeverRequest(
+                        occurred_at,
+                        provider,
+                        model,
+                        _PROCESSING[processing],
+                        TokenShape(*tokens),
+                        deferrable,
+                        None if packed is None else unpack_blocks(packed),
+                    )
+
+    async def _import(self, source: ImportSource, catalogue: PriceCatalogue) -> ImportSummary:
+        async with self._database.transaction() as connection:
+            summary = await importing.import_rows(
+                connection, source, catalogue=catalogue, started_at=self._clock()
+            )
+            return await importing.finish(connection, summary, finished_at=self._clock())

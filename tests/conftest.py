@@ -1,0 +1,241 @@
+"""Fixtures that all tests share: real servers in temporary folders, gone afterwards."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from apex_actors.actors import LoopDispatcher
+from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.server.node import Node
+from apex_actors.server.settings import Settings, load_settings
+from apex_actors.storage.database import Database
+from apex_actors.storage.embedded import EmbeddedServers
+from apex_actors.storage.migrate import migrate
+from apex_actors.storage.usage import UsageRepository
+
+#: The day on which the sample data of the tests end.
+SAMPLE_DAY = date(2026, 11, 22)
+
+
+@pytest.fixture
+def eventually():
+    """Wait for a condition with a deadline: ``await eventually(lambda: thing.done)``."""
+
+    async def wait(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"condition not met within {timeout_s} s")
+            await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def clean_env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without any APEX_ variable of the person who runs the tests."""
+    for name in list(os.environ):
+        if name.startswith("APEX_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
+    """One PostgreSQL and one Valkey for the whole session, in a folder with a space."""
+    folder: Path = tmp_path_factory.mktemp("embedded servers")
+    for parent in (folder, *folder.parents[:2]):
+        # pytest makes its folders private; the unprivileged account of the servers must pass.
+        parent.chmod(0o711)
+    with EmbeddedServers(data_dir=folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin_database_url(request: pytest.FixtureRequest) -> str:
+    """A database to create others from: APEX_TEST_DATABASE_URL, or the embedded server's."""
+    given = os.environ.get("APEX_TEST_DATABASE_URL")
+    return given or request.getfixturevalue("servers").database_url
+
+
+@pytest.fixture(scope="session")
+def template_database(admin_database_url: str) -> Iterator[str]:
+    """A migrated database that each test's own one is copied from."""
+    name = f"apex_template_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+        asyncio.run(migrate(psycopg.conninfo.make_conninfo(admin_database_url, dbname=name)))
+        yield name
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture(scope="session")
+def sample_template_database(admin_database_url: str, template_database: str) -> Iterator[str]:
+    """A database with the sample data of org "demo", to copy from."""
+
+    async def load(url: str) -> None:
+        database = Database(url)
+        await database.open()
+        usage = UsageRepository(database)
+        await usage.import_sample("demo", SAMPLE_DAY, catalogue=PriceCatalogue())
+        await database.close()
+
+    with copy_of(template_database, admin_database_url) as url:
+        asyncio.run(load(url))
+        yield psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+
+
+@pytest.fixture
+def database_url(admin_database_url: str, template_database: str) -> Iterator[str]:
+    """A fresh, migrated database for this test."""
+    with copy_of(template_database, admin_database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def sample_database_url(admin_database_url: str, sample_template_database: str) -> Iterator[str]:
+    """A fresh database for this test, with the sample data of org "demo"."""
+    with copy_of(sample_template_database, admin_database_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open pool on this test's database."""
+    pool = Database(database_url)
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty Valkey: APEX_TEST_REDIS_URL, or the embedded server."""
+    url = os.environ.get("APEX_TEST_REDIS_URL") or request.getfixturevalue("servers").redis_url
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield url
+        client.flushall()
+
+
+def settings_of(
+    environment: pytest.MonkeyPatch, database_url: str, redis_url: str, data_dir: Path
+) -> Settings:
+    """Settings of a development node on these servers."""
+    environment.setenv("APEX_DATABASE_URL", database_url)
+    environment.setenv("APEX_REDIS_URL", redis_url)
+    return load_settings(mode="development", data_dir=data_dir, port=0)
+
+
+@pytest.fixture
+def settings(
+    database_url: str, redis_url: str, tmp_path: Path, clean_env: pytest.MonkeyPatch
+) -> Settings:
+    """Settings of a node on this test's own servers."""
+    return settings_of(clean_env, database_url, redis_url, tmp_path)
+
+
+@pytest.fixture
+def sample_settings(
+    sample_database_url: str, redis_url: str, tmp_path: Path, clean_env: pytest.MonkeyPatch
+) -> Settings:
+    """The same, with the sample data."""
+    return settings_of(clean_env, sample_database_url, redis_url, tmp_path)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Node]:
+    """A whole node in the test's event loop; nothing of it may be left afterwards."""
+    async with Node(settings) as node:
+        yield node
+    assert LoopDispatcher.current().alive() == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture
+async def node(settings: Settings) -> AsyncIterator[Node]:
+    """A node without any usage records."""
+    async with running(settings) as node:
+        yield node
+
+
+@pytest.fixture
+async def sample_node(sample_settings: Settings) -> AsyncIterator[Node]:
+    """A node with the sample data of org "demo"."""
+    async with running(sample_settings) as node:
+        yield node
+
+
+@dataclass
+class LiveServer:
+    """A development server in a process of its own, with the sample data of org "demo"."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def token(self, sub: str, org: str | None = None) -> str:
+        """A token of the server's own sign-in."""
+        answer = httpx.post(f"{self.url}/dev/token", json={"sub": sub, "org": org})
+        return answer.raise_for_status().json()["token"]
+
+
+@pytest.fixture(scope="session")
+def live_server(
+    admin_database_url: str,
+    sample_template_database: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LiveServer]:
+    """``apex up`` on the session's servers, as a person would start it."""
+    redis_url = os.environ.get("APEX_TEST_REDIS_URL")
+    redis_url = redis_url or request.getfixturevalue("servers").redis_url
+    with (
+        copy_of(sample_template_database, admin_database_url) as database_url,
+        development_server(
+            APEX_DATABASE_URL=database_url,
+            APEX_REDIS_URL=redis_url,
+            APEX_DATA_DIR=str(tmp_path_factory.mktemp("live server")),
+        ) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def development_server(**environment: str) -> Iterator[LiveServer]:
+    """``apex up`` on a free port, stopped by a signal; it must end well."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("APEX_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apex_actors", "up", "--port", "0"],
+        env=own | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process.stdout:
+        link = process.stdout.readline()
+        assert "#token=" in link, "the server did not come up: see its log above"
+        yield LiveServer(link.split("/#token=")[0], process)
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+@contextmanager
+def copy_of(template: str, admin_url: str) -> Iterator[str]:
+    """The URL of a database copied from ``template``, dropped afterwards."""
+    name = f"apex_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template}".encode())
+        yield psycopg.conninfo.make_conninfo(admin_url, dbname=name)
+        connection.execute(f"drop database {name} with (force)".encode())
