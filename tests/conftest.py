@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -25,6 +28,10 @@ from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers
 from apex_actors.storage.migrate import migrate
 from apex_actors.storage.usage import UsageRepository
+
+# A deadline for each example would fail tests for what else the machine does.
+hypothesis.settings.register_profile("apex", deadline=None)
+hypothesis.settings.load_profile("apex")
 
 #: The day on which the sample data of the tests end.
 SAMPLE_DAY = date(2026, 11, 22)
@@ -53,14 +60,38 @@ def clean_env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder for embedded servers, with a space in its path.
+
+    Not one of pytest's: those are private, and made private again by each pytest that starts,
+    so that the unprivileged account of the servers could not reach its data any more.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="apex tests "))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """The data folder of a server that this test starts."""
+    with server_folder() as folder:
+        yield folder / "data"
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
-    """One PostgreSQL and one Valkey for the whole session, in a folder with a space."""
-    folder: Path = tmp_path_factory.mktemp("embedded servers")
-    for parent in (folder, *folder.parents[:2]):
-        # pytest makes its folders private; the unprivileged account of the servers must pass.
-        parent.chmod(0o711)
-    with EmbeddedServers(data_dir=folder) as running:
+def servers() -> Iterator[EmbeddedServers]:
+    """One PostgreSQL and one Valkey for the whole session."""
+    with server_folder() as folder, EmbeddedServers(data_dir=folder) as running:
+        with psycopg.connect(running.database_url, autocommit=True) as connection:
+            # The machine does not crash during these tests, and a disk that many share is slow;
+            # the tests of durability start servers of their own.
+            connection.execute("alter system set fsync = off")
+            connection.execute("alter system set full_page_writes = off")
+            connection.execute("select pg_reload_conf()")
         yield running
 
 

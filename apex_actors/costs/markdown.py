@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from apex_actors.costs.formatting import count, percent, plural, tokens, usd
 from apex_actors.costs.levers.results import BatchFinding, CacheFinding, LeverResult, Verdict
-from apex_actors.costs.report import CostReport, saving_share
+from apex_actors.costs.report import CostReport
 from apex_actors.costs.summary import Breakdown, Dimension, share
 
 _MEANINGFUL = re.compile(r"([\\`*_\[\]<>|~&])")
@@ -29,9 +29,9 @@ _PLURALS = {
 def render_markdown(report: CostReport) -> str:
     """The whole report. Names from the user's data are escaped."""
     parts: list[str] = [f"# {report.title}"]
+    parts.append(_answer(report))
     if report.notice is not None:
         parts.append(f"> {report.notice}")
-    parts.append(_answer(report))
     if report.totals.requests:
         parts.extend(_savings(report))
         parts.extend(_figures(report))
@@ -93,16 +93,15 @@ def _saving_sentence(report: CostReport) -> str:
     if not levers:
         return "None of the ways to save that could be tried on these data would save anything."
     best = levers[0]
-    part = saving_share(report)
-    if report.plan.expected_per_month is None or part is None:
+    if report.plan.expected_per_month is None:
         return (
             f"The actions below would have saved **{usd(report.plan.saving)}** "
             f"({percent(share(report.plan.saving, report.plan.baseline))}) in this period, most of "
             f"it by {best.title.lower()}."
         )
     return (
-        f"The actions below would save about **{usd(report.plan.expected_per_month)} a month** "
-        f"({percent(part)}), most of it by {best.title.lower()}."
+        f"The actions below would save about **{usd(report.plan.expected_per_month)} a month**, "
+        f"most of it by {best.title.lower()}."
     )
 
 
@@ -114,13 +113,13 @@ def _savings(report: CostReport) -> Iterable[str]:
     if levers:
         yield _table(
             (
-                "",
+                "rank",
                 "action",
                 "saving a month",
-                "of all costs",
+                "of its days' cost",
                 "low to high",
                 "in this period",
-                "sure?",
+                "confidence",
             ),
             [_action_row(rank, lever) for rank, lever in enumerate(levers, 1)],
             right=(2, 3, 4, 5),

@@ -172,17 +172,3 @@ def _data_gaps(summary: UsageSummary, plan: SavingsPlan | None, observed_days: i
             if lever.data_needed is not None
         )
     return gaps
-
-
-def saving_share(report: CostReport) -> Decimal | None:
-    """What all levers together would save, as a share of the cost.
-
-    The sum of the levers' shares, each of the cost of its own observed days. None where there are
-    no monthly figures.
-    """
-    shares = [
-        lever.monthly.share_of_cost
-        for lever in report.ranked_levers
-        if lever.monthly is not None and lever.monthly.share_of_cost is not None
-    ]
-    return sum(shares, Decimal(0)) if shares else None

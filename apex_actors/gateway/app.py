@@ -179,9 +179,18 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/")
     async def page() -> FileResponse:
         """The chat page."""
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(STATIC / "index.html")
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.middleware("http")
+    async def revalidate(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Modules of two versions must never meet: browsers ask, and mostly hear 304."""
+        response = await call_next(request)
+        response.headers.setdefault("Cache-Control", "no-cache")
+        return response
 
 
 async def _secure(

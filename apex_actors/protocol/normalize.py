@@ -165,7 +165,7 @@ def _all_clean(value: Any) -> bool:
 def _refuse_dirty(raw: Any) -> NoReturn:
     to = PLAIN
     if isinstance(raw, dict):
-        to = _rpc_reply_to(raw) if "jsonrpc" in raw else ReplyTo(_echo(raw))
+        to = _rpc_reply_to(raw) if "jsonrpc" in raw else _plain_reply_to(raw)
     raise ProtocolViolation(
         ErrorCode.INVALID_MESSAGE,
         "The message holds U+0000 or a lone surrogate: remove it.",
@@ -187,7 +187,7 @@ def _refuse_shape(raw: Any) -> NoReturn:
 
 def _from_plain(raw: dict[str, Any]) -> ParsedFrame:
     fields = raw
-    to = ReplyTo(_echo(raw))
+    to = _plain_reply_to(raw)
     if "payload" in raw:
         payload = raw.pop("payload")
         if not isinstance(payload, dict):
@@ -196,7 +196,7 @@ def _from_plain(raw: dict[str, Any]) -> ParsedFrame:
             if name in raw:
                 raise _invalid(name, "is given twice, beside payload and in it", to)
         fields = raw | payload
-        to = ReplyTo(_echo(fields))
+        to = _plain_reply_to(fields)
     # Looked up outside the payload: a `type` in there does not say what the frame is.
     kind = raw.get("type")
     if not isinstance(kind, str):
@@ -225,6 +225,11 @@ def _from_json_rpc(raw: dict[str, Any]) -> ParsedFrame:
     if "type" in params:
         raise _invalid("type", "is named by method", to)
     return _build(method, params, to)
+
+
+def _plain_reply_to(fields: Mapping[str, Any]) -> ReplyTo:
+    request_id = _echo(fields)
+    return PLAIN if request_id is None else ReplyTo(request_id)
 
 
 def _rpc_reply_to(raw: dict[str, Any]) -> ReplyTo:

@@ -253,6 +253,6 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
     gc.collect()
     assert LoopDispatcher.current().alive() == []
     assert asyncio.all_tasks() == tasks
-    assert process.children(recursive=True) == children
+    assert set(process.children(recursive=True)) <= set(children)
     sockets = [c for c in process.net_connections() if c.laddr and c.laddr.port == port]
     assert [c for c in sockets if c.status != "TIME_WAIT"] == []

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import settings
 
 from apex_actors.protocol import (
     SUB_AGENTS,
@@ -28,10 +27,6 @@ from apex_actors.protocol import (
     ToolExecuting,
     ToolStatus,
 )
-
-# A deadline for each example would fail tests for what else the machine does.
-settings.register_profile("apex", deadline=None)
-settings.load_profile("apex")
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 

@@ -156,29 +156,32 @@ async def test_importing_the_same_file_twice_changes_nothing(usage, database, ca
 
 
 def various(count: int) -> list[dict[str, Any]]:
-    """Rows of many kinds, in a fixed shuffle."""
+    """Rows of a dozen kinds in a fixed shuffle over five hours: many share a rollup row."""
     models = ["claude-sonnet-4-5", "claude-haiku-4-5", "orion-7b"]
-    return [
-        row(
-            number,
-            occurred_at=(START + timedelta(minutes=number * 7919 % 60_000)).isoformat(),
-            model=models[number % 3],
-            input_tokens=number * 131 % 5000,
-            cache_read_tokens=number % 2 * (number * 131 % 5000 // 3),
-            output_tokens=number * 17 % 900,
-            processing=["standard", "batch"][number % 5 == 0],
-            user=[None, "ada", "bo"][number % 7 % 3],
-            team=[None, "core"][number % 2],
-            feature=["chat", "search", None][number % 4 % 3],
-            environment=[None, "production"][number % 11 % 2],
-            status=["ok", "error"][number % 13 == 0],
-            latency_ms=[None, number * 3][number % 2],
-            reported_cost=[None, "0.00123"][number % 3 % 2],
-            grain=["request", "bucket"][number % 17 == 0],
-            request_count=5 if number % 17 == 0 else 1,
+    rows = []
+    for number in range(count):
+        kind = number % 12
+        rows.append(
+            row(
+                number,
+                occurred_at=(START + timedelta(minutes=number * 7919 % 300)).isoformat(),
+                model=models[kind % 3],
+                input_tokens=number * 131 % 5000,
+                cache_read_tokens=number % 2 * (number * 131 % 5000 // 3),
+                output_tokens=number * 17 % 900,
+                processing=["standard", "batch"][kind == 5],
+                user=[None, "ada", "bo"][kind % 3],
+                team=[None, "core"][kind % 2],
+                feature=["chat", "search", None][kind % 4 % 3],
+                environment=[None, "production"][kind % 2],
+                status=["ok", "error"][kind == 7],
+                latency_ms=[None, number * 3][number % 2],
+                reported_cost=[None, "0.00123"][number % 3 % 2],
+                grain=["request", "bucket"][number % 17 == 0],
+                request_count=5 if number % 17 == 0 else 1,
+            )
         )
-        for number in range(count)
-    ]
+    return rows
 
 
 async def test_order_and_division_of_files_change_nothing(usage, database, catalogue):
@@ -196,7 +199,8 @@ async def test_order_and_division_of_files_change_nothing(usage, database, catal
 
     tables = await rollups(database)
     assert of("acme", tables) == of("twin", tables)
-    assert len(tables[0]) > 600
+    # Rows were added to each other, and not all to one.
+    assert 100 < len(of("acme", tables)[0]) < 400
 
 
 async def test_imports_of_one_tenant_at_the_same_time_are_all_counted(usage, database, catalogue):
@@ -308,8 +312,8 @@ async def test_the_sample_is_loaded_once_in_time_and_without_blocking(usage, cat
     assert (summary.inserted, summary.rejected) == (40_216, 0)
     assert 500 < summary.computed_cost < 520
     # Measured 2.3 to 3 s, and 5 to 25 ms on a busy machine.
-    assert seconds < 10
-    assert longest_s < 0.25
+    assert seconds < 15
+    assert longest_s < 0.5
     assert await usage.import_sample("acme", TODAY + timedelta(days=3), catalogue=catalogue) is None
     assert await usage.data_version("acme") == 1
     assert (await usage.extent("acme")).sample_only

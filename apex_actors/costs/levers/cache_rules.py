@@ -17,8 +17,9 @@ class Minimum(NamedTuple):
     assumed: bool
 
 
-# Sources: the prompt caching pages of the Anthropic, OpenAI and Gemini documentation, read in
-# November 2026. The first part that stands in the model's name decides.
+# Sources: for Gemini the provider's page on context caching; for Claude the documentation of
+# gateways that cache on its behalf; for OpenAI its general rule for all models. The first part
+# that stands in the model's name decides.
 _MINIMUMS: tuple[tuple[str, int], ...] = (
     ("claude-opus-4-5", 4096),
     ("claude-opus-4-6", 4096),

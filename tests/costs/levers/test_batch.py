@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from genai_prices.data_snapshot import DataSnapshot
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, PriceVariant, Provider
 
 from apex_actors.costs.levers import Confidence, Verdict, build_plan
+from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.records import Processing
 from apex_actors.costs.timerange import TimeRange
 
@@ -96,3 +99,43 @@ def test_without_deferrable_requests_it_abstains(apply, make_request, deferrable
 
     assert result.verdict is Verdict.ABSTAINS
     assert "set deferrable" in result.data_needed
+
+
+def test_a_batch_that_costs_more_is_not_taken(make_request):
+    snapshot = DataSnapshot(
+        providers=[
+            Provider(
+                id="maker",
+                name="Maker",
+                api_pattern="maker",
+                models=[
+                    ModelInfo(
+                        id="odd",
+                        match=ClauseEquals(equals="odd"),
+                        prices=ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(9)),
+                        # Cheaper to read, dearer to write.
+                        price_variants=[
+                            PriceVariant(
+                                when={"processing": "batch"},
+                                prices=ModelPrice(
+                                    input_mtok=Decimal("0.5"), output_mtok=Decimal(20)
+                                ),
+                            )
+                        ],
+                    )
+                ],
+            )
+        ],
+        from_auto_update=False,
+    )
+    reading = make_request(provider="maker", model="odd", output_tokens=0, deferrable=True)
+    writing = make_request(provider="maker", model="odd", output_tokens=500, deferrable=True)
+
+    plan = build_plan(
+        [reading, writing],
+        catalogue=PriceCatalogue(snapshot=snapshot),
+        time_range=TimeRange.covering(reading.occurred_at, writing.occurred_at),
+    )
+
+    assert plan.saving == 1000 * Decimal("0.5") / 1_000_000
+    assert plan.levers[1].findings[0].rated_requests == 2

@@ -74,7 +74,7 @@ class UserProcess:
         arguments = [sys.executable, str(_USER_SCRIPT), str(data_dir)]
         if uid is not None:
             arguments.append(str(uid))
-        self.process = subprocess.Popen(  # noqa: S603  (our own script)
+        self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,21 +101,24 @@ class UserProcess:
             stream.close()
 
 
-@contextmanager
-def _reachable_folder() -> Iterator[Path]:
-    """A folder that an unprivileged account can enter; what still runs there at the end is killed.
-
-    pytest's own folders are closed to others.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="apex-test-", dir="/tmp"))
-    folder.chmod(0o711)
-    yield folder
+def _kill_servers(folder: Path) -> None:
     for instance in folder.rglob("instance"):
         tag = instance_tag(instance)
         for entry in list_processes():
             if tag in entry.command:
                 os.kill(entry.pid, signal.SIGKILL)
-    shutil.rmtree(folder)
+
+
+@contextmanager
+def _reachable_folder() -> Iterator[Path]:
+    """A folder that an unprivileged account can enter; pytest's own folders are closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix="apex-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        _kill_servers(folder)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -133,15 +136,6 @@ def session_base() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def used_data_dir(session_base: Path) -> Path:
-    """A data folder whose servers ran and were stopped; to be copied."""
-    data_dir = session_base / "used"
-    with EmbeddedServers(data_dir=data_dir):
-        pass
-    return data_dir
-
-
-@pytest.fixture(scope="session")
 def shared(session_base: Path) -> Iterator[EmbeddedServers]:
     """Running servers for tests that only look at them."""
     with EmbeddedServers(data_dir=session_base / "shared servers") as running:
@@ -153,22 +147,44 @@ def shared_probe(shared: EmbeddedServers) -> Probe:
     return Probe(shared.data_dir)
 
 
+@pytest.fixture(scope="session")
+def used_data_dir(session_base: Path) -> Path:
+    """A data folder whose servers ran and were stopped."""
+    data_dir = session_base / "a data folder"
+    with EmbeddedServers(data_dir=data_dir):
+        pass
+    return data_dir
+
+
+@pytest.fixture
+def data_dir(used_data_dir: Path) -> Iterator[Path]:
+    """A data folder with stopped servers, for one test after the other (initdb is slow)."""
+    yield used_data_dir
+    _kill_servers(used_data_dir)
+
+
+@pytest.fixture
+def data_dir_to_spoil(base: Path, used_data_dir: Path) -> Path:
+    """A copy of such a folder."""
+    copy = base / "a copy"
+    subprocess.run(["/bin/cp", "-a", used_data_dir, copy], check=True)
+    return copy
+
+
 @pytest.fixture
 def new_data_dir(base: Path) -> Path:
     """Where a data folder may be made."""
-    return base / "a data folder"
+    return base / "new data"
 
 
 @pytest.fixture
-def data_dir(new_data_dir: Path, used_data_dir: Path) -> Path:
-    """A data folder of the test's own, used before: a copy is made faster than by initdb."""
-    subprocess.run(["/bin/cp", "-a", used_data_dir, new_data_dir], check=True)  # noqa: S603  (fixed)
-    return new_data_dir
+def probe_of() -> Callable[[Path], Probe]:
+    return Probe
 
 
 @pytest.fixture
-def probe(new_data_dir: Path) -> Probe:
-    return Probe(new_data_dir)
+def probe(data_dir: Path) -> Probe:
+    return Probe(data_dir)
 
 
 @pytest.fixture

@@ -96,11 +96,11 @@ def test_a_private_folder_that_holds_something_is_not_opened(base: Path) -> None
 
 
 @as_root
-def test_a_part_of_the_data_folder_that_was_closed_is_named(data_dir: Path) -> None:
+def test_a_part_of_the_data_folder_that_was_closed_is_named(data_dir_to_spoil: Path) -> None:
     """After a well-meant chmod -R go-rwx."""
-    (data_dir / "postgres").chmod(0o700)
-    with pytest.raises(EmbeddedServerError, match=f"cannot enter {data_dir / 'postgres'}"):
-        EmbeddedServers(data_dir=data_dir, valkey=False).start()
+    (data_dir_to_spoil / "postgres").chmod(0o700)
+    with pytest.raises(EmbeddedServerError, match=f"cannot enter {data_dir_to_spoil / 'postgres'}"):
+        EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
 
 
 @as_root

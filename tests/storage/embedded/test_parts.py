@@ -147,8 +147,30 @@ def test_errors_of_the_system_come_with_advice(number: str, advice: str) -> None
 def folder(tmp_path: Path) -> ServerFolder:
     long_path = tmp_path / ("long" * 30)
     long_path.mkdir()
-    account = choose_account(None, data_folders=[])
-    return ServerFolder(path=long_path, account=account)
+    return ServerFolder(path=long_path, account=choose_account(None, data_folders=[]))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("a space", True),
+        ('quote\' "double" %41 $HOME', True),
+        ("one,two", False),
+        ("größe", False),
+        ("line\nbreak", False),
+        ("long" * 20, False),
+    ],
+)
+def test_the_socket_is_in_the_data_folder_where_every_driver_finds_it(
+    base: Path, name: str, *, inside: bool
+) -> None:
+    path = base / name
+    path.mkdir()
+    folder = ServerFolder(path=path, account=choose_account(None, data_folders=[]))
+    chosen = socket_folder.choose_socket_folder(folder, tag="apex-1")
+    assert chosen.is_relative_to(path) is inside
+    socket_folder.forget_socket_folder(folder)
+    assert chosen.exists() is inside
 
 
 def test_a_short_socket_folder_is_private_and_used_again(folder: ServerFolder) -> None:

@@ -36,7 +36,7 @@ def _somebody_listens(port: int) -> Iterator[socket.socket]:
 
 def test_a_killed_postgresql_comes_back_with_what_was_committed(servers, probe) -> None:
     with psycopg.connect(servers.database_url) as connection:
-        connection.execute("create table kept as select 42 as value")
+        connection.execute("create table survivor as select 42 as value")
     before = servers.database_url
     os.kill(probe.main_pid("postgres"), signal.SIGKILL)
 
@@ -44,7 +44,7 @@ def test_a_killed_postgresql_comes_back_with_what_was_committed(servers, probe) 
 
     assert servers.database_url == before
     with psycopg.connect(servers.database_url) as connection:
-        assert connection.execute("select value from kept").fetchone() == (42,)
+        assert connection.execute("select value from survivor").fetchone() == (42,)
     assert servers.ensure_running() is False
 
 
@@ -64,8 +64,9 @@ def test_orphans_of_a_killed_postgresql_are_ended(servers, probe, wait_until) ->
         assert backend not in [entry.pid for entry in probe.processes("postgres")]
 
 
-def test_a_frozen_server_is_reported_and_not_doubled(new_data_dir: Path, probe) -> None:
+def test_a_frozen_server_is_reported_and_not_doubled(new_data_dir: Path, probe_of) -> None:
     servers = EmbeddedServers(data_dir=new_data_dir, postgres=False, start_timeout_s=1)
+    probe = probe_of(new_data_dir)
     with servers:
         frozen = probe.main_pid("valkey")
         os.kill(frozen, signal.SIGSTOP)
@@ -163,14 +164,14 @@ def test_the_port_of_a_killed_valkey_is_not_asked_for_the_password(servers, prob
             stranger.accept()
 
 
-def test_a_pid_file_that_names_an_unrelated_process(data_dir: Path) -> None:
+def test_a_pid_file_that_names_an_unrelated_process(data_dir_to_spoil: Path) -> None:
     """After a reboot the number of the old server may be anybody's."""
-    account = choose_account(None, data_folders=[data_dir / "postgres" / "data"])
+    account = choose_account(None, data_folders=[data_dir_to_spoil / "postgres" / "data"])
     unrelated = subprocess.Popen(["/bin/sleep", "60"], **account.popen_identity())
-    pid_file = data_dir / "postgres" / "data" / "postmaster.pid"
+    pid_file = data_dir_to_spoil / "postgres" / "data" / "postmaster.pid"
     pid_file.write_text(f"{unrelated.pid}\n{pid_file.parent}\n1700000000\n5432\n\n\n")
     try:
-        with EmbeddedServers(data_dir=data_dir, valkey=False) as servers:
+        with EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False) as servers:
             assert servers.ensure_running() is False
         assert unrelated.poll() is None
     finally:
@@ -190,11 +191,11 @@ def test_what_a_killed_initdb_left_is_no_obstacle(base: Path) -> None:
     assert not draft.exists()
 
 
-def test_a_postgresql_started_by_hand_is_reported(data_dir: Path, wait_until) -> None:
-    data = data_dir / "postgres" / "data"
+def test_a_postgresql_started_by_hand_is_reported(data_dir_to_spoil: Path, wait_until) -> None:
+    data = data_dir_to_spoil / "postgres" / "data"
     account = choose_account(None, data_folders=[data])
-    program = postgres_programs(account=account, binaries=data_dir / "binaries").postgres
-    by_hand = subprocess.Popen(  # noqa: S603  (the wheel's own program)
+    program = postgres_programs(account=account, binaries=data_dir_to_spoil / "binaries").postgres
+    by_hand = subprocess.Popen(
         [program, "-D", data, "-h", "", "-k", data],
         stderr=subprocess.DEVNULL,
         cwd="/",
@@ -203,37 +204,37 @@ def test_a_postgresql_started_by_hand_is_reported(data_dir: Path, wait_until) ->
     try:
         wait_until((data / ".s.PGSQL.5432").exists)
         with pytest.raises(EmbeddedServerError, match="not started by apex"):
-            EmbeddedServers(data_dir=data_dir, valkey=False).start()
+            EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
         assert by_hand.poll() is None
     finally:
         by_hand.send_signal(signal.SIGINT)
         by_hand.wait()
 
 
-def test_data_of_another_version_is_refused_with_advice(data_dir: Path) -> None:
-    (data_dir / "postgres" / "data" / "PG_VERSION").write_text("16\n")
+def test_data_of_another_version_is_refused_with_advice(data_dir_to_spoil: Path) -> None:
+    (data_dir_to_spoil / "postgres" / "data" / "PG_VERSION").write_text("16\n")
     with pytest.raises(EmbeddedServerError, match=r"by PostgreSQL 16, .* needs 18.*pg_dump"):
-        EmbeddedServers(data_dir=data_dir, valkey=False).start()
+        EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
 
 
-def test_a_lost_password_is_reported(data_dir: Path) -> None:
-    (data_dir / "postgres" / "password").unlink()
+def test_a_lost_password_is_reported(data_dir_to_spoil: Path) -> None:
+    (data_dir_to_spoil / "postgres" / "password").unlink()
     with pytest.raises(EmbeddedServerError, match="password of PostgreSQL is missing"):
-        EmbeddedServers(data_dir=data_dir, valkey=False).start()
+        EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
 
 
-def test_a_wrong_password_is_reported_without_telling_it(data_dir: Path) -> None:
-    (data_dir / "postgres" / "password").write_text("not-the-password\n")
+def test_a_wrong_password_is_reported_without_telling_it(data_dir_to_spoil: Path) -> None:
+    (data_dir_to_spoil / "postgres" / "password").write_text("not-the-password\n")
     with pytest.raises(EmbeddedServerError, match="does not accept the password") as caught:
-        EmbeddedServers(data_dir=data_dir, valkey=False).start()
+        EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
     assert "not-the-password" not in repr(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_damaged_files_are_reported_with_what_the_server_says(data_dir: Path) -> None:
-    (data_dir / "postgres" / "data" / "global" / "pg_control").write_bytes(b"")
+def test_damaged_files_are_reported_with_what_the_server_says(data_dir_to_spoil: Path) -> None:
+    (data_dir_to_spoil / "postgres" / "data" / "global" / "pg_control").write_bytes(b"")
     with pytest.raises(EmbeddedServerError, match=r"It says: .*pg_control.*server\.log"):
-        EmbeddedServers(data_dir=data_dir, valkey=False).start()
+        EmbeddedServers(data_dir=data_dir_to_spoil, valkey=False).start()
 
 
 def test_a_folder_of_something_else_is_left_alone(base: Path) -> None:

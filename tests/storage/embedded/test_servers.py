@@ -152,13 +152,13 @@ def test_valkey_is_bounded_and_writes_what_it_is_told(shared) -> None:
         }
 
 
-def test_a_failed_start_leaves_nothing_running(data_dir: Path, probe) -> None:
-    (data_dir / "postgres" / "data" / "PG_VERSION").write_text("13\n")
+def test_a_failed_start_leaves_nothing_running(data_dir_to_spoil: Path, probe_of) -> None:
+    (data_dir_to_spoil / "postgres" / "data" / "PG_VERSION").write_text("13\n")
 
     with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 13"):
-        EmbeddedServers(data_dir=data_dir).start()
+        EmbeddedServers(data_dir=data_dir_to_spoil).start()
 
-    assert not probe.is_running()
+    assert not probe_of(data_dir_to_spoil).is_running()
 
 
 def test_waiting_for_another_starter_is_bounded(new_data_dir: Path) -> None:

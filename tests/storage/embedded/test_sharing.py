@@ -53,7 +53,7 @@ def test_servers_left_by_a_killed_parent_are_adopted(start_user, data_dir: Path,
     started_at = probe.started_at(left["database_url"])
     run_id = probe.run_id(left["redis_url"])
     with psycopg.connect(left["database_url"]) as connection:
-        connection.execute("create table kept ()")
+        connection.execute("create table adopted ()")
     parent.process.kill()
     parent.process.wait()
     assert probe.is_running()
@@ -62,7 +62,7 @@ def test_servers_left_by_a_killed_parent_are_adopted(start_user, data_dir: Path,
         assert probe.started_at(servers.database_url) == started_at
         assert probe.run_id(servers.redis_url) == run_id
         with psycopg.connect(servers.database_url) as connection:
-            connection.execute("select from kept")
+            connection.execute("select from adopted")
 
     assert not probe.is_running()
 
@@ -73,6 +73,9 @@ def test_ctrl_c_does_not_reach_the_servers(start_user, probe) -> None:
     ready = user.hear()
     started_at = probe.started_at(ready["database_url"])
     run_id = probe.run_id(ready["redis_url"])
+
+    for server in ("postgres", "valkey"):
+        assert os.getsid(probe.main_pid(server)) != os.getsid(user.process.pid)
 
     os.killpg(user.process.pid, signal.SIGINT)
 

@@ -1,0 +1,149 @@
+"""The commands as a shell sees them: output, errors that say what to do, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NATIVE = {
+    "record_id": "r1",
+    "occurred_at": "2026-11-01T10:00:00Z",
+    "grain": "request",
+    "request_count": 1,
+    "provider": "openai",
+    "model": "gpt-5-mini",
+    "input_tokens": 1000,
+    "output_tokens": 100,
+}
+
+
+@pytest.fixture
+def apex(database_url, redis_url, tmp_path):
+    def run(*arguments, **environment):
+        own = {name: value for name, value in os.environ.items() if not name.startswith("APEX_")}
+        return subprocess.run(
+            [sys.executable, "-m", "apex_actors", *arguments],
+            env=own
+            | {
+                "APEX_MODE": "development",
+                "APEX_DATABASE_URL": database_url,
+                "APEX_REDIS_URL": redis_url,
+                "APEX_DATA_DIR": str(tmp_path),
+            }
+            | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_help_lists_the_commands_and_each_has_its_own(apex):
+    listed = apex("--help")
+    assert listed.returncode == 0
+    for command in ("up", "serve", "worker", "ask", "token", "import", "migrate", "doctor"):
+        assert f"\n  {command} " in listed.stdout
+    assert "--once" in apex("up", "--help").stdout
+
+
+def test_a_wrong_call_exits_2(apex):
+    assert apex("dance").returncode == 2
+    assert apex("serve", "--role", "both").returncode == 2
+
+
+def test_settings_that_do_not_fit_exit_1_with_their_names(apex):
+    refused = apex("serve", APEX_MODE="production")
+    assert refused.returncode == 1
+    assert "APEX_AUTH__SECRET" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_port_that_is_taken_is_said_so_in_production(apex, live_server):
+    port = live_server.url.rsplit(":", 1)[1]
+    refused = apex(
+        "serve", "--port", port, "--host", "127.0.0.1", APEX_MODE="production",
+        APEX_AUTH__SECRET="s" * 40,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
+    assert "--port" in refused.stderr
+
+
+def test_migrate_check_finds_nothing_after_migrate(apex):
+    assert apex("migrate").stdout == "The schema is up to date.\n"
+    checked = apex("migrate", "--check", "--json")
+    assert checked.returncode == 0
+    assert json.loads(checked.stdout) == {"check": True, "steps": []}
+
+
+def test_doctor_finds_all_well_or_says_what_to_do(apex):
+    well = apex("doctor", "--json")
+    assert well.returncode == 0
+    report = json.loads(well.stdout)
+    assert report["ok"]
+    assert {"database", "cache", "settings"} <= {finding["name"] for finding in report["findings"]}
+    ill = apex("doctor", "--json", APEX_REDIS_URL="redis://127.0.0.1:1/0")
+    assert ill.returncode == 1
+    [cache] = [f for f in json.loads(ill.stdout)["findings"] if f["name"] == "cache"]
+    assert not cache["ok"]
+    assert "APEX_REDIS_URL" in cache["advice"]
+
+
+def test_import_takes_a_file_once_and_keeps_bad_rows_aside(apex, tmp_path):
+    path = Path(tmp_path, "usage.jsonl")
+    bad = NATIVE | {"record_id": "r2", "input_tokens": -5}
+    path.write_text(json.dumps(NATIVE) + "\n" + json.dumps(bad) + "\n", encoding="utf-8")
+    first = json.loads(apex("import", str(path), "--org", "acme", "--json").stdout)
+    assert (first["inserted"], first["rejected"]) == (1, 1)
+    again = apex("import", str(path), "--org", "acme")
+    assert again.returncode == 0
+    assert "0 new, 1 known already, 1 refused" in again.stdout
+    assert "line 2" in again.stdout
+
+
+def test_import_says_what_a_trace_lacks(apex, tmp_path):
+    path = Path(tmp_path, "trace.csv")
+    path.write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.97,480,10\n", encoding="utf-8"
+    )
+    refused = apex("import", str(path), "--org", "acme")
+    assert refused.returncode == 1
+    assert "provider" in refused.stderr
+    taken = apex(
+        "import", str(path), "--org", "acme", "--provider", "openai", "--model", "gpt-5-mini"
+    )
+    assert "1 new" in taken.stdout
+
+
+def test_a_file_that_is_not_there_is_named(apex):
+    refused = apex("import", "nowhere.jsonl", "--org", "acme")
+    assert refused.returncode == 1
+    assert "nowhere.jsonl" in refused.stderr
+
+
+def test_a_token_is_made_with_the_servers_secret(apex):
+    made = apex("token", "ann", "--org", "acme", "--json")
+    assert made.returncode == 0
+    assert json.loads(made.stdout)["token"].count(".") == 2
+    assert apex("token", "ann", "--lifetime-s", "999999999").returncode == 1
+    assert apex("token", "ann", "--role", "king").returncode == 1
+
+
+def test_ask_shows_each_frame_as_a_line_and_exits_0(apex, live_server):
+    asked = apex("ask", "Analyze my AI costs", "--url", live_server.url, "--json")
+    assert asked.returncode == 0, asked.stderr
+    frames = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert frames[0]["type"] == "connection_ready"
+    assert frames[-1]["type"] == "run_finished"
+    assert "final_response" in {frame["type"] for frame in frames}
+
+
+def test_ask_without_a_server_says_how_to_start_one(apex):
+    refused = apex("ask", "How much?", "--url", "http://127.0.0.1:1")
+    assert refused.returncode == 1
+    assert "apex up" in refused.stderr
