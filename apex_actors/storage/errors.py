@@ -4,7 +4,8 @@ StorageError
 ├── StorageUnavailableError   PostgreSQL is away or too busy: nothing was stored, try again
 ├── CacheUnavailableError     Redis or Valkey is away: go on without it
 ├── MigrationError            the schema is not what this version needs
-└── LeaseLostError            the run belongs to another worker now: stop
+├── LeaseLostError            the run belongs to another worker now: stop
+└── EmbeddedServerError       an embedded server cannot be had (embedded/errors.py): do as it says
 """
 
 
