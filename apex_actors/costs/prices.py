@@ -86,10 +86,12 @@ class PriceCatalogue:
         self._models: dict[tuple[str, str], _Model | Unpriced] = {}
         self._cards: dict[tuple[str, str, Processing, int, int], RateCard | Unpriced] = {}
 
+        self._version = f"genai-prices {version('genai-prices')}"
+
     @property
     def version(self) -> str:
         """Names the set of prices, for the keys of caches."""
-        return f"genai-prices {version('genai-prices')}"
+        return self._version
 
     def card(
         self, provider: str, model: str, at: datetime, processing: Processing

@@ -85,7 +85,7 @@ class Acceptance:
         Raises ProtocolViolation (thread_not_found, thread_busy, queue_full, idempotency_conflict)
         when it is refused, StorageUnavailableError when nothing could be stored.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.pipelined() as connection:
             # The user's row is locked from here on: all that follows sees one state.
             accept_no = await _lock_user(connection, message.user_id)
             if message.client_message_id is not None:
@@ -137,9 +137,10 @@ class Acceptance:
         drafts = [Draft(MessageCreated(message=created), thread_id, run_id, ts=now)]
         if position > 0:
             drafts.append(Draft(RunQueued(position=position), thread_id, run_id, ts=now))
-        events = await event_log.append(connection, message.user_id, drafts)
+        appending = await event_log.append(connection, message.user_id, drafts)
         await spawn_startable(connection, message.user_id, cap=self._settings.runs_per_user)
-        return Accepted(message_id, thread_id, run_id, position, duplicate=False), events
+        accepted = Accepted(message_id, thread_id, run_id, position, duplicate=False)
+        return accepted, await appending.events()
 
     async def _thread(self, connection: Connection, message: MessageToAccept) -> UUID:
         if message.thread_id is None:

@@ -158,15 +158,17 @@ class Journal(LoopActor):
         outcome_unknown = False
         while True:
             try:
-                async with self._database.transaction() as connection:
+                async with self._database.pipelined() as connection:
                     if outcome_unknown:
                         done = await event_log.find(connection, self._user_id, drafts)
                         if done is not None:
                             return done
-                    events = await event_log.append(connection, self._user_id, drafts)
-                    await hold_fence(connection, fence_id)
+                    appending = await event_log.append(connection, self._user_id, drafts)
+                    fence = await hold_fence(connection, fence_id)
                     for write in writes:
                         await write.apply(connection)
+                    events = await appending.events()
+                    await fence.held()
                 return events
             except StorageUnavailableError:
                 if loop.time() + pause_s > give_up_at:

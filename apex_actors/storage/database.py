@@ -111,6 +111,20 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def pipelined(self) -> AsyncIterator[Connection]:
+        """As ``transaction``, but statements are sent without waiting for those before them.
+
+        A round trip happens only where a result is fetched, and at the end; that is also where
+        the errors of earlier statements appear. Server-side cursors are not possible.
+        """
+        async with (
+            self.connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            yield connection
+
     async def is_up(self) -> bool:
         """Whether a real statement is answered now."""
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import AsyncCursor
 
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.identity import Identity
@@ -45,7 +46,31 @@ class LogPosition:
     epoch: str
 
 
-async def append(connection: Connection, user_id: int, drafts: Sequence[Draft]) -> list[Event]:
+class Appending:
+    """Events on their way into the log; ``events`` waits for their numbers."""
+
+    def __init__(
+        self,
+        cursor: AsyncCursor[Row],
+        drafts: Sequence[Draft],
+        payloads: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self._cursor = cursor
+        self._drafts = drafts
+        self._payloads = payloads
+
+    async def events(self) -> list[Event]:
+        """The stored events, in the order of the drafts."""
+        numbers = [row["seq"] for row in await self._cursor.fetchall()]
+        return [
+            _event(draft, seq, payload)
+            for draft, seq, payload in zip(
+                self._drafts, sorted(numbers), self._payloads, strict=True
+            )
+        ]
+
+
+async def append(connection: Connection, user_id: int, drafts: Sequence[Draft]) -> Appending:
     """Number and store ``drafts`` in the order given; locks the user's row.
 
     Must be the first statement of the transaction that locks anything: user's row, then fence.
@@ -68,11 +93,7 @@ async def append(connection: Connection, user_id: int, drafts: Sequence[Draft]) 
             "payloads": [json.dumps(payload, ensure_ascii=False) for payload in payloads],
         },
     )
-    numbers = [row["seq"] for row in await cursor.fetchall()]
-    return [
-        _event(draft, seq, payload)
-        for draft, seq, payload in zip(drafts, sorted(numbers), payloads, strict=True)
-    ]
+    return Appending(cursor, drafts, payloads)
 
 
 async def find(connection: Connection, user_id: int, drafts: Sequence[Draft]) -> list[Event] | None:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from psycopg import AsyncCursor
+
 from apex_actors.protocol.payloads import AgentName, AgentStatus, RunStatus
 from apex_actors.storage.database import Connection, Database, Row
 from apex_actors.storage.errors import LeaseLostError
@@ -203,11 +205,21 @@ class EndRun:
         await spawn_startable(connection, self.user_id, cap=self.cap)
 
 
-async def hold_fence(connection: Connection, fence_id: UUID) -> None:
-    """Lock the claim for this transaction; raises LeaseLostError when it is no longer ours."""
-    cursor = await connection.execute(QUERIES["hold_fence"], {"fence_id": fence_id})
-    if await cursor.fetchone() is None:
-        raise LeaseLostError("the lease on this run has ended: another worker may have it")
+class Fence:
+    """The claim, being locked for this transaction."""
+
+    def __init__(self, cursor: AsyncCursor[Row]) -> None:
+        self._cursor = cursor
+
+    async def held(self) -> None:
+        """Wait for the lock; raises LeaseLostError when the claim is no longer ours."""
+        if await self._cursor.fetchone() is None:
+            raise LeaseLostError("the lease on this run has ended: another worker may have it")
+
+
+async def hold_fence(connection: Connection, fence_id: UUID) -> Fence:
+    """Lock the claim for this transaction; what it came to is known after ``Fence.held``."""
+    return Fence(await connection.execute(QUERIES["hold_fence"], {"fence_id": fence_id}))
 
 
 async def spawn_startable(connection: Connection, user_id: int, *, cap: int) -> list[UUID]:
@@ -246,7 +258,8 @@ class RunStore:
         """Give these tasks back, so that another worker gets them at once."""
         async with self._database.transaction() as connection:
             for fence_id in fence_ids:
-                await hold_fence(connection, fence_id)
+                fence = await hold_fence(connection, fence_id)
+                await fence.held()
                 await connection.execute(QUERIES["release_task"], {"fence_id": fence_id})
 
     async def load(self, run_ids: Sequence[UUID]) -> dict[UUID, Run]:

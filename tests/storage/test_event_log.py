@@ -44,7 +44,8 @@ async def test_promise_3_a_users_seq_is_gapless_under_concurrent_appends_and_fai
 async def test_the_order_of_drafts_is_the_order_of_numbers(database, log):
     user_id = (await log.open(ANN)).user_id
     async with database.transaction() as connection:
-        written = await event_log.append(connection, user_id, [thought(str(n)) for n in range(50)])
+        drafts = [thought(str(n)) for n in range(50)]
+        written = await (await event_log.append(connection, user_id, drafts)).events()
     read = await log.read(user_id, after=0, limit=1000)
     assert [event.payload["reasoning"] for event in read] == [str(n) for n in range(50)]
     assert [event.encode() for event in read] == [event.encode() for event in written]
@@ -74,7 +75,7 @@ async def test_what_an_unheard_commit_stored_is_found_again(database, log):
     drafts = [thought(), thought()]
     async with database.transaction() as connection:
         assert await event_log.find(connection, user_id, drafts) is None
-        written = await event_log.append(connection, user_id, drafts)
+        written = await (await event_log.append(connection, user_id, drafts)).events()
     async with database.connection() as connection:
         found = await event_log.find(connection, user_id, drafts)
     assert [event.encode() for event in found] == [event.encode() for event in written]
