@@ -162,15 +162,9 @@ class ConnectionActor(LoopActor):
         self._send(PingNotice(server_time=datetime.now(UTC)))
         await self._catch_up()
 
-    async def on_stop(self) -> None:  # type: ignore[override]
+    def on_stop(self) -> None:
         self._services.registry.tell(Disconnected(self._session.connection_id))
         self._socket.close(CloseCode.RESTARTING)
-        session = self._session
-        if session.user_id is not None and session.thread_id is not None:
-            try:
-                await self._services.sessions.remember(session.user_id, session.thread_id)
-            except CacheUnavailableError:
-                logger.debug("session %s was not cached", session.connection_id)
 
     def on_failure(self, *_: object) -> None:
         self._services.registry.tell(Disconnected(self._session.connection_id))
@@ -227,6 +221,7 @@ class ConnectionActor(LoopActor):
     async def _await_reply(
         self, handler: Coroutine[Any, Any, Reply | None], parsed: ParsedFrame
     ) -> None:
+        before = self._session.thread_id
         try:
             reply = await handler
         except ProtocolViolation as violation:
@@ -240,6 +235,8 @@ class ConnectionActor(LoopActor):
             self._refuse(away, parsed.reply_to)
         else:
             self._reply(reply, parsed.reply_to)
+        if self._session.thread_id != before:
+            await self._remember_thread()
 
     def _reply(self, reply: Reply | None, to: ReplyTo) -> None:
         self._errors = 0
@@ -324,6 +321,16 @@ class ConnectionActor(LoopActor):
                 session.seq = event.seq
             if len(events) < page:
                 return
+
+    async def _remember_thread(self) -> None:
+        """Tell the next connection of the user in which thread to begin."""
+        session = self._session
+        if session.user_id is None or session.thread_id is None:
+            return
+        try:
+            await self._services.sessions.remember(session.user_id, session.thread_id)
+        except CacheUnavailableError:
+            logger.debug("the thread of connection %s was not cached", session.connection_id)
 
     async def _current_thread(self) -> UUID | None:
         if self._session.user_id is None:
