@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,6 +108,7 @@ def build_app(services: HttpServices) -> FastAPI:
     app.state.services = services
     app.middleware("http")(_secure)
     app.exception_handler(StarletteHTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(StorageError)(_degraded)
     _add_health(app, services.health)
     _add_reports(app)
@@ -165,7 +167,13 @@ def _add_sign_in(app: FastAPI, authority: TokenAuthority, default_org: str) -> N
     async def development_token(request: Request, sign_in: DevelopmentSignIn) -> dict[str, str]:
         """A token for the asking: in development mode, from this machine, only."""
         client = request.client
-        if client is None or not ipaddress.ip_address(client.host).is_loopback:
+        if (
+            client is None
+            or not _is_loopback(client.host)
+            or not _is_loopback(request.url.hostname)
+        ):
+            # The name it was asked under counts too: a page elsewhere may have a name of its own
+            # point to this machine, and would be let in as one of ours.
             raise HTTPException(403, "Development tokens are for this machine only.")
         token, expires_at = authority.issue(
             sub=sign_in.sub,
@@ -173,6 +181,15 @@ def _add_sign_in(app: FastAPI, authority: TokenAuthority, default_org: str) -> N
             lifetime_s=DEVELOPMENT_TOKEN_LIFE_S,
         )
         return {"token": token, "expires_at": format_timestamp(expires_at)}
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _add_page(app: FastAPI) -> None:
@@ -207,6 +224,15 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
     return _error(
         error.status_code, _CODES.get(error.status_code, "error"), error.detail, error.headers
     )
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors()
+    ]
+    return _error(422, "invalid_message", "; ".join(problems))
 
 
 async def _degraded(_: Request, __: Exception) -> JSONResponse:

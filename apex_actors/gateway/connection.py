@@ -163,11 +163,11 @@ class ConnectionActor(LoopActor):
         await self._catch_up()
 
     def on_stop(self) -> None:
-        self._services.registry.tell(Disconnected(self._session.connection_id))
+        self._sign_off()
         self._socket.close(CloseCode.RESTARTING)
 
     def on_failure(self, *_: object) -> None:
-        self._services.registry.tell(Disconnected(self._session.connection_id))
+        self._sign_off()
         self._socket.close(CloseCode.INTERNAL_ERROR)
 
     def on_receive(self, message: object) -> object:
@@ -199,6 +199,11 @@ class ConnectionActor(LoopActor):
             case _:
                 return super().on_receive(message)
         return None
+
+    def _sign_off(self) -> None:
+        # Without a registry the node is on its way out, and nobody needs to know.
+        with contextlib.suppress(ActorDeadError):
+            self._services.registry.tell(Disconnected(self._session.connection_id))
 
     # Frames of the client.
 
@@ -345,7 +350,7 @@ class ConnectionActor(LoopActor):
     def _heartbeat(self) -> None:
         silent_s = asyncio.get_running_loop().time() - self._last_sign_of_life
         if silent_s >= SILENT_INTERVALS * self._settings.heartbeat_interval_s:
-            self._socket.close(CloseCode.BYE, "no sign of life")
+            self._socket.close(CloseCode.TOO_SLOW, "no sign of life: reconnect with after")
             return
         self._send(PingNotice(server_time=datetime.now(UTC)))
 

@@ -122,8 +122,8 @@ class ConnectionRegistry(LoopActor):
     Receives Opened, Connected, Disconnected from connections; EventsCommitted and LogAdvanced
     from whoever heard of a commit; Broadcast and CloseAll; GetStatistics. Tells connections EventsCommitted,
     LogAdvanced, HeartbeatDue and Restarting. One timer drives all heartbeats, one query a second covers
-    wake-ups that were lost. When it dies, the node's server ends: no connection may be left
-    without heartbeats.
+    wake-ups that were lost. When it dies the node stops: no connection may be left without
+    heartbeats.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """One node: the only place where the parts are put together, and taken apart again in order."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -12,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from apex_actors.actors import LoopActorRef
+from apex_actors.actors import ActorDeadError, LoopActorRef
 from apex_actors.agents import CostPipeline
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution import (
@@ -51,8 +52,14 @@ DEVELOPMENT_ORG: Final = "demo"
 #: Between two looks after the embedded servers, in seconds.
 WATCH_INTERVAL_S: Final = 1.0
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
 #: Connections close within this time of a shutdown, each at its own moment.
 CLOSE_SPREAD_S: Final = 0.5
+
+
+class NodeFailedError(Exception):
+    """A part without which a node is none has died; its log says why. Start the node again."""
 
 
 class Part(StrEnum):
@@ -113,6 +120,7 @@ class Node:
         self.catalogue = PriceCatalogue()
         self.port = 0
         self._draining = False
+        self._vital: list[LoopActorRef[Any]] = []
 
     @property
     def url(self) -> str:
@@ -159,21 +167,39 @@ class Node:
         await self._stack.aclose()
 
     async def run_until_signal(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Start, call ``on_ready``, serve until SIGTERM or SIGINT, drain, stop."""
+        """Start, call ``on_ready``, serve until SIGTERM or SIGINT, drain, stop.
+
+        Raises NodeFailedError, after the same orderly stop, when a vital actor died.
+        """
         loop = asyncio.get_running_loop()
-        stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        signalled = asyncio.Event()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, signalled.set)
         try:
             async with self:
                 on_ready()
-                await stopping.wait()
+                died = await self._wait_for_end(signalled)
                 # A second signal ends at once: what was acknowledged is in the database.
-                for number in (signal.SIGTERM, signal.SIGINT):
+                for number in _SIGNALS:
                     loop.remove_signal_handler(number)
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+        if died:
+            raise NodeFailedError(f"{died} died and the node with it: see the log above")
+
+    async def _wait_for_end(self, signalled: asyncio.Event) -> str | None:
+        """Until a signal comes (None), or a vital actor dies (its name)."""
+        waits: dict[asyncio.Task[Any], str | None] = {asyncio.create_task(signalled.wait()): None}
+        for ref in self._vital:
+            waits[asyncio.create_task(ref.stopped())] = ref.actor_class.__name__
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+        return next((waits[task] for task in done), None)
 
     # Starting.
 
@@ -257,10 +283,10 @@ class Node:
                 ConnectionActor.start(socket=socket, admitted=admitted, services=services)
             )
 
-        self._health = Health(
-            {"database": stores.database.is_up, "cache": stores.cache.is_up},
-            required=frozenset({"database"}),
-        )
+        checks = {"database": stores.database.is_up, "cache": stores.cache.is_up}
+        if self._worker is not None:
+            checks["worker"] = self._worker_is_up
+        self._health = Health(checks, required=frozenset({"database"}))
         development = settings.mode is Mode.DEVELOPMENT
         app = build_app(
             HttpServices(
@@ -276,6 +302,9 @@ class Node:
         )
         await self._serve(listen(settings.host, settings.port, any_free=development))
         self._stack.push_async_callback(self._close_connections)
+
+    async def _worker_is_up(self) -> bool:
+        return self._worker is not None and self._worker.is_alive()
 
     def _handlers(self) -> ChatHandlers:
         acceptance = Acceptance(
@@ -316,24 +345,29 @@ class Node:
             return
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settings.grace_period_s
-        while await self._worker.ask_async(Drain()) > 0 and loop.time() < give_up_at:  # noqa: ASYNC110 - each look asks the worker
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(ActorDeadError):
+            while await self._worker.ask_async(Drain()) > 0 and loop.time() < give_up_at:  # noqa: ASYNC110 - it is asked anew
+                await asyncio.sleep(0.05)
 
     async def _close_connections(self) -> None:
         registry = self.registry
         if registry is None:
             return
-        registry.tell(CloseAll(spread_s=CLOSE_SPREAD_S))
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + CLOSE_SPREAD_S + self._settings.gateway.close_timeout_s
-        while loop.time() < give_up_at:
-            if (await registry.ask_async(GetStatistics())).connections == 0:
-                return
-            await asyncio.sleep(0.02)
+        # A registry that died has told nobody: uvicorn closes what is left.
+        with contextlib.suppress(ActorDeadError):
+            registry.tell(CloseAll(spread_s=CLOSE_SPREAD_S))
+            while loop.time() < give_up_at:
+                if (await registry.ask_async(GetStatistics())).connections == 0:
+                    return
+                await asyncio.sleep(0.02)
 
     # Helpers.
 
     def _stop_with_node(self, ref: LoopActorRef[Any]) -> None:
+        self._vital.append(ref)
+
         async def stop() -> None:
             ref.kill()
             await ref.stopped()

@@ -150,7 +150,7 @@ async def test_a_head_that_never_ends_is_cut(settings):
 async def test_large_bodies_and_pipelined_requests_still_work(node, raw):
     body = json.dumps({"sub": "ann", "org": "x" * 100}).encode() + b" " * 100_000
     head = (
-        f"POST /dev/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"POST /dev/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -176,11 +176,25 @@ async def test_health_and_page_are_served_with_a_strict_policy(node):
         assert (await http.get("/healthz")).json() == {"status": "ok"}
         ready = await http.get("/readyz")
         assert ready.status_code == 200
-        assert ready.json()["components"] == {"database": "up", "cache": "up"}
+        assert ready.json()["components"] == {"database": "up", "cache": "up", "worker": "up"}
         page = await http.get("/")
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+async def test_development_tokens_are_for_this_machine_under_its_own_name(node):
+    async with httpx.AsyncClient(base_url=node.url) as http:
+        good = await http.post("/dev/token", json={"sub": "ann"})
+        assert node.authority.verify(good.json()["token"]).identity.org == "demo"
+        rebound = await http.post(
+            "/dev/token", json={"sub": "ann"}, headers={"Host": "evil.example"}
+        )
+        assert (rebound.status_code, rebound.json()["error"]["code"]) == (403, "forbidden")
+        bad = await http.post("/dev/token", json={"sub": "", "secret": "hidden value"})
+        assert bad.status_code == 422
+        assert "body.sub" in bad.json()["error"]["message"]
+        assert "hidden value" not in bad.text
 
 
 @pytest.mark.parametrize(
@@ -247,6 +261,7 @@ async def test_a_silent_peer_is_closed_after_two_intervals(settings):
                 break
             pings += json.loads(data)["type"] == "ping"
         assert pings >= 2
+        assert struct.unpack("!H", data[:2]) == (4408,)
         writer.close()
         await writer.wait_closed()
 

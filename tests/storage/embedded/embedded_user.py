@@ -9,6 +9,7 @@ Then it obeys lines: "stop" stops using the servers. Ctrl-C is reported and surv
 import codecs
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def say(**event: object) -> None:
 
 
 def main() -> None:
+    # A shell that starts its jobs in the background has them ignore it, and we would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     data_dir = Path(sys.argv[1])
     if len(sys.argv) > 2:
         uid = int(sys.argv[2])
