@@ -3,13 +3,14 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -235,7 +236,7 @@ def live_server(
     redis_url = redis_url or request.getfixturevalue("servers").redis_url
     with (
         copy_of(sample_template_database, admin_database_url) as database_url,
-        development_server(
+        run_development_server(
             APEX_DATABASE_URL=database_url,
             APEX_REDIS_URL=redis_url,
             APEX_DATA_DIR=str(tmp_path_factory.mktemp("live server")),
@@ -244,9 +245,15 @@ def live_server(
         yield server
 
 
+@pytest.fixture(scope="session")
+def development_server() -> Callable[..., AbstractContextManager[LiveServer]]:
+    """Start ``apex up`` with these variables: ``with development_server(APEX_…=…) as server:``."""
+    return run_development_server
+
+
 @contextmanager
-def development_server(**environment: str) -> Iterator[LiveServer]:
-    """``apex up`` on a free port, stopped by a signal; it must end well."""
+def run_development_server(**environment: str) -> Iterator[LiveServer]:
+    """``apex up`` on a free port, stopped by a signal; it must end well, unless it was killed."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("APEX_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "apex_actors", "up", "--port", "0"],
@@ -259,7 +266,7 @@ def development_server(**environment: str) -> Iterator[LiveServer]:
         assert "#token=" in link, "the server did not come up: see its log above"
         yield LiveServer(link.split("/#token=")[0], process)
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=30) in {0, -signal.SIGKILL}
 
 
 @contextmanager

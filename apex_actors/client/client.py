@@ -103,6 +103,7 @@ class ApexClient:
         self._epoch: str | None = None
         if position is not None:
             self._after, self._epoch = position
+        self._consumed = position
         self._backoff = backoff or Backoff()
         self._open_timeout_s = open_timeout_s
         self._give_up_after_s = give_up_after_s
@@ -122,6 +123,8 @@ class ApexClient:
 
     async def __aenter__(self) -> Self:
         socket = await self._open()
+        # Whoever has entered knows where the log stands, before taking the welcome's frame.
+        self._consume(self.welcome)
         self._task = asyncio.create_task(self._run(socket), name="apex-client")
         return self
 
@@ -135,7 +138,14 @@ class ApexClient:
 
     @property
     def position(self) -> tuple[int, str] | None:
-        """(`after`, `epoch`) of what was received; None while the server's log is away."""
+        """(`after`, `epoch`) to go on from, in another process too: what was consumed is behind it.
+
+        None while the server has no log to speak of.
+        """
+        return self._consumed
+
+    @property
+    def _received(self) -> tuple[int, str] | None:
         if self._after is None or self._epoch is None:
             return None
         return self._after, self._epoch
@@ -224,7 +234,15 @@ class ApexClient:
         Raises HandshakeRefusedError or ConnectionLostError when there will be no more.
         """
         while (frame := await self._inbox.get()) is not None:
+            self._consume(frame)
             yield frame
+
+    def _consume(self, frame: Mapping[str, Any]) -> None:
+        if is_event(frame):
+            if self._consumed is not None:
+                self._consumed = (max(frame["seq"], self._consumed[0]), self._consumed[1])
+        elif frame.get("epoch") is not None and frame.get("recovered") is not True:
+            self._consumed = (frame["seq"], frame["epoch"])
 
     async def events(self) -> AsyncIterator[Event]:
         """Durable events, each once and in order, across reconnects; ends as `frames` does."""
@@ -315,7 +333,7 @@ class ApexClient:
         """Connect, and take the welcome."""
         token = self._token if self._token_provider is None else await self._token_provider()
         socket, welcome = await open_socket(
-            self._url, token or "", position=self.position, timeout_s=self._open_timeout_s
+            self._url, token or "", position=self._received, timeout_s=self._open_timeout_s
         )
         self.welcome = welcome
         self._silence_s = SILENT_INTERVALS * welcome["heartbeat_interval_s"]
