@@ -3,7 +3,7 @@
 
     .venv/bin/python scripts/make_sample.py [FOLDER]
 
-FOLDER holds the three trace files (default: ../shared/data beside the repository). The result is
+FOLDER holds the three trace files, as their publishers name them. The result is
 deterministic: the same traces give the same bytes.
 """
 
@@ -36,7 +36,7 @@ MOONCAKE = (
 def main() -> None:
     """Reads the traces and writes the three data files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY.parent / "shared/data")
+    parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     for name in ("code", "conv"):
         rows = azure_rows(folder / f"azure_llm_2023_{name}.csv")

@@ -88,13 +88,17 @@ def ask(
         str | None, typer.Option(envvar="APEX_TOKEN", help="Bearer token; see `apex token`.")
     ] = None,
     sub: Annotated[str, typer.Option(help="Your name, for a development server's token.")] = "demo",
+    org: Annotated[
+        str | None,
+        typer.Option(help="Your organisation, for the same token.", show_default="the sample's"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a running server, and watch the agents work."""
     from apex_actors.cli.asking import run_ask  # noqa: PLC0415
 
     with explained():
-        raise typer.Exit(run_ask(question, url=url, token=token, sub=sub, as_json=as_json))
+        raise typer.Exit(run_ask(question, url=url, token=token, sub=sub, org=org, as_json=as_json))
 
 
 @app.command()

@@ -15,10 +15,12 @@ from apex_actors.client import ApexClient, ClientError
 OK, NOT_COMPLETED, NOT_REACHED = 0, 1, 1
 
 
-def run_ask(question: str, *, url: str, token: str | None, sub: str, as_json: bool) -> int:
+def run_ask(
+    question: str, *, url: str, token: str | None, sub: str, org: str | None, as_json: bool
+) -> int:
     """The command ``ask``; returns its exit code."""
     try:
-        bearer = token or development_token(url, sub)
+        bearer = token or development_token(url, sub, org)
     except (OSError, ValueError) as error:
         sys.stderr.write(
             f"apex: no token could be had from {url} ({type(error).__name__}). Start a server with "
@@ -47,14 +49,18 @@ async def ask(question: str, *, url: str, token: str, as_json: bool) -> int:
         return NOT_REACHED
     finally:
         view.finish()
+    if status is not None and not as_json:
+        sys.stderr.write(
+            f"The report stays at {url.rstrip('/')}/api/runs/{accepted.run_id}/report.md\n"
+        )
     return OK if status == "completed" else NOT_COMPLETED
 
 
-def development_token(url: str, sub: str) -> str:
+def development_token(url: str, sub: str, org: str | None = None) -> str:
     """A token from a development server's own sign-in; OSError or ValueError when there is none."""
     request = urllib.request.Request(  # noqa: S310 - the URL is the user's own, checked below
         f"{url.rstrip('/')}/dev/token",
-        data=json.dumps({"sub": sub}).encode(),
+        data=json.dumps({"sub": sub, "org": org}).encode(),
         headers={"Content-Type": "application/json"},
         method="POST",
     )

@@ -128,11 +128,12 @@ def describe(summary: ImportSummary) -> str:
             f"  {summary.rows:,} rows: {summary.inserted:,} new, "
             f"{summary.duplicates:,} known already, {summary.rejected:,} refused"
         ),
-        (
+    ]
+    if summary.inserted:
+        lines.append(
             f"  computed cost of the new ones {usd(summary.computed_cost)}, "
             f"{percent(summary.priced_token_share)} of their tokens have a price"
-        ),
-    ]
+        )
     if summary.reported_requests:
         lines.append(
             f"  reported {usd(summary.reported_cost)} where the catalogue computes "

@@ -11,7 +11,9 @@ class AuthSettings(BaseModel):
     secret: SecretStr | None = None
     """At least 32 bytes; in development mode one is made and kept in the data folder."""
     issuer: str = "apex"
+    """What the claim iss must say."""
     audience: str = "apex"
+    """What the claim aud must say."""
     max_lifetime_s: int = Field(default=86_400, ge=60)
     """A token that lives longer is refused."""
     leeway_s: int = Field(default=5, ge=0, le=60)
@@ -39,13 +41,17 @@ class GatewaySettings(BaseModel):
     handshake_timeout_s: float = Field(default=5.0, gt=0)
     """A request head that takes longer is cut."""
     max_head_bytes: int = Field(default=32 * 1024, ge=1024)
+    """A larger request head is answered 431."""
     max_header_line_bytes: int = Field(default=16 * 1024, ge=1024)
+    """A longer header line is answered 431."""
     max_message_bytes: int = Field(default=8192, ge=256)
     """A message must be shorter than this."""
     max_frame_bytes: int = Field(default=64 * 1024, ge=1024)
     """A larger frame closes the connection (1009)."""
     max_fragments: int = Field(default=64, ge=1)
+    """A message in more fragments closes the connection (1008)."""
     max_consecutive_errors: int = Field(default=5, ge=1)
+    """So many errors in a row close the connection (1008)."""
     outbound_limit_bytes: int = Field(default=1024 * 1024, ge=64 * 1024)
     """A client that lets more than this pile up is too slow (4408)."""
     close_timeout_s: float = Field(default=5.0, gt=0)

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 #: Pause before listening is tried again after the cache was away, in seconds.
 LISTEN_AGAIN_S: Final = 1.0
 
+#: Pause before listening is cancelled once more, in seconds.
+CANCEL_AGAIN_S: Final = 0.1
+
 
 class NodeAnnouncer:
     """An Announcer for one node: its own actors at once, other nodes through the relay.
@@ -96,9 +99,11 @@ class WakeUpRelay(LoopActor):
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def on_stop(self) -> None:  # type: ignore[override]  # hooks of the loop may be async
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        listening = self._listening
+        # Again and again, because redis-py swallows a cancellation that meets it at connecting.
+        while listening is not None and not listening.done():
+            listening.cancel()
+            await asyncio.wait([listening], timeout=CANCEL_AGAIN_S)
 
     def on_receive(self, message: object) -> object:
         match message:
@@ -131,4 +136,8 @@ class WakeUpRelay(LoopActor):
                     on_user=self._announcer.log_advanced, on_work=self._announcer.work_elsewhere
                 )
             except CacheUnavailableError:
-                await asyncio.sleep(LISTEN_AGAIN_S)
+                logger.debug("wake-ups are not heard; this node polls")
+            except Exception:
+                # Without this task the node would poll for good, and nobody would know.
+                logger.exception("listening for wake-ups broke; trying again")
+            await asyncio.sleep(LISTEN_AGAIN_S)

@@ -11,6 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableSettingError
 
 from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.gateway.settings import AuthSettings, GatewaySettings
@@ -27,6 +28,10 @@ class SettingsError(Exception):
     """The settings do not fit; the message names each of them and what to do, never a value."""
 
 
+class UnknownModeError(Exception):
+    """There is no such mode, and so no file of settings for it."""
+
+
 class Settings(BaseSettings):
     """All settings of a server. Variables: ``APEX_PORT``, ``APEX_GATEWAY__REPLAY_LIMIT`` and so on."""
 
@@ -40,6 +45,7 @@ class Settings(BaseSettings):
 
     mode: Mode = Mode.PRODUCTION
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one."""
     data_dir: Path | None = None
@@ -49,10 +55,13 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Redis 6.2 or later, or Valkey; None: the embedded one."""
     database_connections: int = Field(default=10, ge=2)
+    """Connections to PostgreSQL at most."""
     grace_period_s: float = Field(default=25.0, ge=0)
     """How long running work may go on after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
     log_format: Literal["console", "json"] = "json"
+    """For people or for machines."""
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -77,7 +86,9 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then variables, then the file of the mode."""
         mode = (init_settings() | {}).get("mode") or env_settings().get("mode") or Mode.PRODUCTION
-        file = config_dir() / f"{Mode(mode)}.toml"
+        if mode not in list(Mode):
+            raise UnknownModeError(f"must be one of {', '.join(Mode)}")
+        file = config_dir() / f"{mode}.toml"
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
 
 
@@ -95,12 +106,14 @@ def load_settings(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)
+    except UnreadableSettingError as error:
+        # Its own message names the variable, and the cause would quote the value.
+        raise SettingsError(f"{error}; lists and objects are written as JSON") from None
+    except UnknownModeError as error:
+        raise SettingsError(f"mode: {error}") from None
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None
-    except ValueError:
-        known = ", ".join(mode.value for mode in Mode)
-        raise SettingsError(f"mode: must be one of {known}") from None

@@ -55,6 +55,7 @@ def test_the_mode_may_come_from_a_variable(clean_env):
         ("APEX_EXECUTION__LEASE_S", "0", "execution.lease_s: "),
         ("APEX_GATEWAY__UNHEARD_OF", "1", "gateway.unheard_of: "),
         ("APEX_MODE", "holiday", "mode: must be one of"),
+        ("APEX_GATEWAY__ALLOWED_ORIGINS", "https://a.example", "gateway.*JSON"),
     ],
 )
 def test_what_does_not_fit_is_named_without_its_value(clean_env, name, value, reason):
