@@ -171,6 +171,11 @@ class LoopActor(pykka.Actor):
     async def _actor_begin(self) -> None:
         try:
             await _maybe_await(self.on_start())
+        except asyncio.CancelledError as cancelled:
+            if self._actor_ending:
+                raise
+            await self._actor_fail(_inner_cancellation(cancelled))
+            return
         except Exception as error:  # noqa: BLE001 - whatever a start raises ends the actor
             await self._actor_fail(error)
             return
@@ -200,14 +205,12 @@ class LoopActor(pykka.Actor):
             result = await handler
         except asyncio.CancelledError as cancelled:
             if self._actor_ending:
-                if envelope.reply_to is not None:
-                    dead = pykka.ActorDeadError(f"{self.actor_ref} was stopped at the message")
-                    envelope.reply_to.set_exception((pykka.ActorDeadError, dead, None))
+                _reply_error(
+                    envelope,
+                    pykka.ActorDeadError(f"{self.actor_ref} was stopped at the message"),
+                )
                 raise
-            # Not the handler was cancelled but something that it awaited: an error like others.
-            error = RuntimeError("what the handler awaited was cancelled")
-            error.__cause__ = cancelled
-            if self._actor_answer_error(envelope, error):
+            if self._actor_answer_error(envelope, _inner_cancellation(cancelled)):
                 return
         except Exception as error:  # noqa: BLE001 - as in _actor_process
             if self._actor_answer_error(envelope, error):
@@ -221,7 +224,7 @@ class LoopActor(pykka.Actor):
     def _actor_answer_error(self, envelope: Envelope[Any], error: Exception) -> bool:
         """Give ``error`` to the asker, or end the actor; True in the second case."""
         if envelope.reply_to is not None:
-            envelope.reply_to.set_exception((type(error), error, error.__traceback__))
+            _reply_error(envelope, error)
             return False
         self._actor_run(self._actor_fail(error))
         return True
@@ -230,6 +233,10 @@ class LoopActor(pykka.Actor):
         logger.error("%s died of an exception", self, exc_info=error)
         try:
             await _maybe_await(self.on_failure(type(error), error, error.__traceback__))
+        except asyncio.CancelledError:
+            if self._actor_ending:
+                raise
+            logger.exception("on_failure of %s awaited what was cancelled", self)
         except Exception:
             logger.exception("on_failure of %s raised", self)
         await self._actor_end(None, run_on_stop=False)
@@ -267,7 +274,8 @@ class LoopActor(pykka.Actor):
         if run_on_stop:
             try:
                 await _maybe_await(self.on_stop())
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                # Nobody cancels the end of an actor: it was something that on_stop awaited.
                 logger.exception("on_stop of %s raised", self)
         self._actor_dispatcher.unregister(self.ref)
         if self._actor_parent is not None:
@@ -301,8 +309,25 @@ async def _maybe_await(result: Coroutine[Any, Any, None] | None) -> None:
         await result
 
 
+def _inner_cancellation(cancelled: asyncio.CancelledError) -> RuntimeError:
+    """Not the hook itself was cancelled but something that it awaited: an error like others."""
+    error = RuntimeError("what the actor awaited was cancelled")
+    error.__cause__ = cancelled
+    return error
+
+
 def _reply(envelope: Envelope[Any], result: Any) -> None:
     reply_to = envelope.reply_to
-    # An asker who gave up and set its own future must not take the actor with it.
-    if reply_to is not None and not (isinstance(reply_to, LoopFuture) and reply_to.done()):
+    if reply_to is not None and not _has_given_up(reply_to):
         reply_to.set(result)
+
+
+def _reply_error(envelope: Envelope[Any], error: Exception) -> None:
+    reply_to = envelope.reply_to
+    if reply_to is not None and not _has_given_up(reply_to):
+        reply_to.set_exception((type(error), error, error.__traceback__))
+
+
+def _has_given_up(reply_to: pykka.Future[Any]) -> bool:
+    """An asker who gave up and set its own future must not take the actor with it."""
+    return isinstance(reply_to, LoopFuture) and reply_to.done()

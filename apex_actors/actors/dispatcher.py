@@ -104,10 +104,11 @@ class LoopDispatcher:
         self._armed = False
         ready = self._ready
         deadline = time.monotonic() + TURN_BUDGET_S
-        while ready:
-            ready.popleft().take_turn(THROUGHPUT)
-            if ready and time.monotonic() > deadline:
-                if not self._armed:
-                    self._armed = True
-                    self._arm()
-                return
+        try:
+            while ready and time.monotonic() < deadline:
+                ready.popleft().take_turn(THROUGHPUT)
+        finally:
+            # Time is up, or a turn broke: those that are ready still have theirs.
+            if ready and not self._armed:
+                self._armed = True
+                self._arm()

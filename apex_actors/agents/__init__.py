@@ -4,15 +4,13 @@ Knows execution, storage and costs; must not know sockets or HTTP.
 """
 
 from apex_actors.agents.cost_pipeline import CostPipeline
-from apex_actors.agents.sub_agent import PerformStep, StepDone, StepFailed, StepOutcome, SubAgent
+from apex_actors.agents.sub_agent import PerformStep, StepOutcome, SubAgent
 from apex_actors.agents.supervisor import SupervisorAgent
 from apex_actors.agents.tools import Tool, ToolCallContext, ToolFailedError
 
 __all__ = [
     "CostPipeline",
     "PerformStep",
-    "StepDone",
-    "StepFailed",
     "StepOutcome",
     "SubAgent",
     "SupervisorAgent",

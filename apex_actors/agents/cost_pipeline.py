@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Step:
     name: AgentName
+    opening: str
     essential: bool
     start: Callable[[LoopActor, RunAssignment], LoopActorRef[Any]]
 
@@ -43,9 +44,14 @@ class CostPipeline:
         self._catalogue = catalogue
         self._cache = cache
         self._steps = (
-            _Step(AgentName.DATA, essential=True, start=self._start_data),
-            _Step(AgentName.OPTIMIZATION, essential=False, start=self._start_optimization),
-            _Step(AgentName.REPORT, essential=True, start=self._start_report),
+            _Step(DataAgent.name, DataAgent.opening, essential=True, start=self._start_data),
+            _Step(
+                OptimizationAgent.name,
+                OptimizationAgent.opening,
+                essential=False,
+                start=self._start_optimization,
+            ),
+            _Step(ReportAgent.name, ReportAgent.opening, essential=True, start=self._start_report),
         )
 
     def start_supervisor(
@@ -94,7 +100,6 @@ class CostPipeline:
         return supervisor.start_child(
             DataAgent,
             assignment=assignment,
-            supervisor=supervisor.ref,
             usage=self._usage,
             catalogue=self._catalogue,
         )
@@ -105,7 +110,6 @@ class CostPipeline:
         return supervisor.start_child(
             OptimizationAgent,
             assignment=assignment,
-            supervisor=supervisor.ref,
             usage=self._usage,
             catalogue=self._catalogue,
             cache=self._cache,
@@ -114,4 +118,4 @@ class CostPipeline:
     def _start_report(
         self, supervisor: LoopActor, assignment: RunAssignment
     ) -> LoopActorRef[SubAgent]:
-        return supervisor.start_child(ReportAgent, assignment=assignment, supervisor=supervisor.ref)
+        return supervisor.start_child(ReportAgent, assignment=assignment)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from apex_actors.agents.tools import ToolCallContext
 from apex_actors.costs.formatting import plural, usd
@@ -108,7 +108,10 @@ class ReadCachedPlan:
             stored = await self._cache.get(key)
         except CacheUnavailableError:
             return None
-        return None if stored is None else load(SavingsPlan, stored)
+        try:
+            return None if stored is None else load(SavingsPlan, stored)
+        except ValidationError:
+            return None  # written by another version: worked out again
 
     def summary(self, output: SavingsPlan | None) -> str:
         if output is None:
@@ -156,7 +159,10 @@ class ComposeReport:
         )
 
     def summary(self, output: CostReport) -> str:
-        return f"{output.title}: {len(output.ranked_levers)} actions, {len(output.data_gaps)} gaps."
+        return (
+            f"{output.title}: {plural(len(output.ranked_levers), 'action')}, "
+            f"{plural(len(output.data_gaps), 'gap')}."
+        )
 
 
 def compose(data: Mapping[str, Any], optimization: Mapping[str, Any] | None) -> CostReport:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from apex_actors.actors import LoopActorRef
 from apex_actors.agents.cost_tools import (
     FindUsage,
     NoArguments,
@@ -38,11 +37,10 @@ class DataAgent(SubAgent):
         self,
         *,
         assignment: RunAssignment,
-        supervisor: LoopActorRef[Any],
         usage: UsageRepository,
         catalogue: PriceCatalogue,
     ) -> None:
-        super().__init__(assignment=assignment, supervisor=supervisor)
+        super().__init__(assignment=assignment)
         self._usage = usage
         self._catalogue = catalogue
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apex_actors.actors import LoopActorRef
 from apex_actors.agents.cost_tools import (
     BuildSavingsPlan,
     PlanArguments,
@@ -33,12 +32,11 @@ class OptimizationAgent(SubAgent):
         self,
         *,
         assignment: RunAssignment,
-        supervisor: LoopActorRef[Any],
         usage: UsageRepository,
         catalogue: PriceCatalogue,
         cache: ResultCache,
     ) -> None:
-        super().__init__(assignment=assignment, supervisor=supervisor)
+        super().__init__(assignment=assignment)
         self._usage = usage
         self._catalogue = catalogue
         self._cache = cache

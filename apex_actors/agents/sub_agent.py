@@ -1,8 +1,7 @@
-"""What all sub-agents share: a step is performed, told of as it goes, and stored once."""
+"""What all sub-agents share: a step is performed, and told of as it goes."""
 
 import abc
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +10,11 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.actors import LoopActor
 from apex_actors.agents.tools import Tool, ToolCallContext, ToolFailedError, arguments_json
 from apex_actors.execution.pipeline import RunAssignment
 from apex_actors.protocol.payloads import (
-    AgentCompleted,
     AgentName,
-    AgentStarted,
     AgentThinking,
     FinalAgentStatus,
     FinalToolStatus,
@@ -25,10 +22,7 @@ from apex_actors.protocol.payloads import (
     ToolExecuting,
     ToolStatus,
 )
-from apex_actors.storage.errors import StorageError
-from apex_actors.storage.runs import StepRecord, StoreStep
-
-logger = logging.getLogger(__name__)
+from apex_actors.storage.errors import StorageUnavailableError
 
 Output = TypeVar("Output")
 Arguments = TypeVar("Arguments", bound=BaseModel)
@@ -36,27 +30,10 @@ Arguments = TypeVar("Arguments", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class PerformStep:
-    """Do your part; ``results`` holds what the agents before you found."""
+    """Do your part; ``results`` holds what the agents before you found. Replied StepOutcome."""
 
     step: int
-    total_steps: int
-    try_number: int
     results: Mapping[AgentName, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class StepDone:
-    """The step is stored."""
-
-    record: StepRecord
-
-
-@dataclass(frozen=True, slots=True)
-class StepFailed:
-    """The step could not be done; every tool call of it is closed."""
-
-    agent: AgentName
-    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +48,20 @@ class StepOutcome:
 class SubAgent(LoopActor, abc.ABC):
     """Performs one step of one run.
 
-    Receives PerformStep from its supervisor and tells it StepDone or StepFailed. Owns the tool
-    calls in flight. When it dies, the supervisor is told by the runtime.
+    Receives PerformStep from its supervisor, and replies with the outcome or raises; the
+    supervisor says that it began and ended. Owns the tool calls in flight. When it dies, the
+    supervisor's request fails.
     """
 
     name: ClassVar[AgentName]
     opening: ClassVar[str]
     """What the user reads when the agent begins."""
 
-    def __init__(self, *, assignment: RunAssignment, supervisor: LoopActorRef[Any]) -> None:
+    def __init__(self, *, assignment: RunAssignment) -> None:
         super().__init__()
         self.context = assignment.context
         self._journal = assignment.journal
         self._tool_limit_s = assignment.settings.tool_limit_s
-        self._supervisor = supervisor
         self._step = 0
         self._calls = 0
 
@@ -102,7 +79,12 @@ class SubAgent(LoopActor, abc.ABC):
         self._journal.say(self.name, AgentThinking(reasoning=reasoning, progress=progress))
 
     async def use(self, tool: Tool[Arguments, Output], arguments: Arguments) -> Output:
-        """Call a tool within its time limit; raises ToolFailedError for an error or time-out."""
+        """Call a tool within its time limit.
+
+        Raises ToolFailedError for an error or time-out, and StorageUnavailableError when the
+        tool's database is away, which ends the attempt at the run and not the run. Several at
+        once belong in a TaskGroup: it cancels the others when one fails.
+        """
         self._calls += 1
         call_id = uuid4().hex
         context = ToolCallContext(self.context, f"{self.context.run_id}/{self._step}/{self._calls}")
@@ -132,48 +114,18 @@ class SubAgent(LoopActor, abc.ABC):
         except TimeoutError:
             completed(ToolStatus.TIMEOUT, f"Stopped after {self._tool_limit_s:g} s.")
             raise ToolFailedError(tool.name, "took too long") from None
+        except StorageUnavailableError:
+            # Nothing can be stored now, so nothing can be told: the run is taken over later.
+            raise
         except Exception as error:
             completed(ToolStatus.ERROR, "The tool failed.")
             raise ToolFailedError(tool.name, f"failed: {type(error).__name__}") from error
         completed(ToolStatus.OK, tool.summary(output))
         return output
 
-    async def _perform(self, message: PerformStep) -> None:
-        started = time.monotonic()
+    async def _perform(self, message: PerformStep) -> StepOutcome:
         self._step = message.step
-        self._journal.say(
-            self.name,
-            AgentStarted(
-                message=self.opening,
-                step=message.step,
-                total_steps=message.total_steps,
-                try_number=message.try_number,
-            ),
-        )
-        try:
-            outcome = await self.work(message.results)
-        except StorageError:
-            # Nothing can be stored, so nothing can be told: the run is taken over later.
-            raise
-        except Exception as error:
-            logger.exception("step %s of run %s failed", self.name, self.context.run_id)
-            self._supervisor.tell(StepFailed(self.name, error))
-            return
-        record = StepRecord(
-            step=message.step,
-            agent=self.name,
-            status=outcome.status,
-            result=outcome.result,
-            duration_ms=_ms_since(started),
-        )
-        await self._journal.commit(
-            self.name,
-            AgentCompleted(
-                status=outcome.status, result=outcome.summary, duration_ms=record.duration_ms
-            ),
-            writes=(StoreStep(self.context.run_id, self.context.attempt, record),),
-        )
-        self._supervisor.tell(StepDone(record))
+        return await self.work(message.results)
 
 
 def _ms_since(started: float) -> int:

@@ -1,5 +1,6 @@
 """The supervisor of a run: leads the sub-agents in order and ends the run."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -7,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from apex_actors.actors import ChildFailed, LoopActor, LoopActorRef
-from apex_actors.agents.sub_agent import PerformStep, StepDone, StepFailed, SubAgent
+from apex_actors.actors import ActorDeadError, ChildFailed, LoopActor, LoopActorRef, LoopFuture
+from apex_actors.agents.sub_agent import PerformStep, StepOutcome, SubAgent
 from apex_actors.execution.exits import RunExits
-from apex_actors.execution.ledger import Said
 from apex_actors.execution.pipeline import Answer, RunAssignment, RunEnded
 from apex_actors.protocol.payloads import (
     AgentCompleted,
@@ -27,6 +27,12 @@ logger = logging.getLogger(__name__)
 #: How often a sub-agent is started in one run before its part counts as failed.
 MAX_TRIES: Final = 2
 
+#: Pause before a sub-agent's second try, in seconds; doubled for each try after it.
+FIRST_BACKOFF_S: Final = 0.2
+
+#: What stands for the part of an agent that the run can do without.
+MISSING: Final = StepOutcome(AgentStatus.FAILED, "This part is missing.", {})
+
 OPENING: Final = "I lead the data, the optimization and the report agent to your answer."
 
 
@@ -34,6 +40,8 @@ class SubAgentStarter(Protocol):
     """Starts a sub-agent as a child of the supervisor."""
 
     name: AgentName
+    opening: str
+    """What the user reads when the agent begins."""
     essential: bool
     """Whether the run fails with this agent, or goes on with its part marked missing."""
 
@@ -60,6 +68,18 @@ class _Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class _Next:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _StepEnded:
+    starter: SubAgentStarter
+    child: LoopActorRef[SubAgent]
+    performing: LoopFuture[StepOutcome]
+
+
+@dataclass(frozen=True, slots=True)
 class _TimeIsUp:
     pass
 
@@ -67,9 +87,10 @@ class _TimeIsUp:
 class SupervisorAgent(LoopActor):
     """Leads one attempt at one run, from its first event to its exit.
 
-    Receives StepDone and StepFailed from sub-agents, ChildFailed from the runtime. Tells its
-    engine RunEnded when nothing is left to do. Owns the results so far, all of which are stored.
-    When it dies the engine ends the run with an error report.
+    Asks sub-agents to PerformStep and receives their outcomes; says that they began and ended, so
+    that what it knows and what is stored are one. Tells its engine RunEnded when nothing is left
+    to do. Owns the results so far, all of which are stored. When it dies the engine ends the run
+    with an error report.
     """
 
     def __init__(
@@ -91,7 +112,7 @@ class SupervisorAgent(LoopActor):
         }
         self._tries = {step.name: assignment.ledger.tries(step.name) for step in steps}
         self._working: LoopActorRef[SubAgent] | None = None
-        self._began = time.monotonic()
+        self._began = self._step_began = time.monotonic()
         self._ended = False
 
     def on_start(self) -> None:
@@ -101,15 +122,14 @@ class SupervisorAgent(LoopActor):
         match message:
             case _Begin():
                 return self._guarded(self._begin())
-            case StepDone(record):
-                self._records[record.agent] = record
+            case _StepEnded():
+                return self._guarded(self._step_ended(message))
+            case _Next():
                 return self._guarded(self._next())
-            case StepFailed(agent, error):
-                return self._guarded(self._step_failed(agent, error))
-            case ChildFailed(child, error):
-                return self._guarded(self._child_failed(child, error))
             case _TimeIsUp():
                 return self._guarded(self._time_is_up())
+            case ChildFailed():
+                return None  # its step has ended with it, and that is told
             case _:
                 return super().on_receive(message)
 
@@ -128,73 +148,91 @@ class SupervisorAgent(LoopActor):
         assignment = self._assignment
         context = assignment.context
         self.tell_later(context.remaining_s(datetime.now(UTC)), _TimeIsUp())
-        start = StartAttempt(context.run_id, context.attempt)
+        begin: AgentStarted | RunResumed
         if assignment.resumed:
             upcoming = self._upcoming()
-            resumed = RunResumed(
+            begin = RunResumed(
                 attempt=context.attempt,
                 next_agent=AgentName.SUPERVISOR if upcoming is None else upcoming.name,
             )
-            await assignment.journal.commit_said(
-                (*assignment.ledger.close_tools(), Said(AgentName.SUPERVISOR, resumed)), (start,)
-            )
         else:
-            started = AgentStarted(message=OPENING, step=0, total_steps=len(self._steps))
-            await assignment.journal.commit(AgentName.SUPERVISOR, started, writes=(start,))
+            begin = AgentStarted(message=OPENING, step=0, total_steps=len(self._steps))
+        await assignment.journal.commit(
+            AgentName.SUPERVISOR,
+            begin,
+            writes=(StartAttempt(context.run_id, context.attempt),),
+            abort_tools=True,
+        )
         await self._next()
 
     async def _next(self) -> None:
-        await self._stop_working()
         upcoming = self._upcoming()
         if upcoming is None:
             await self._complete()
             return
         self._tries[upcoming.name] += 1
-        self._working = upcoming.start(self, self._assignment)
-        self._working.tell(
-            PerformStep(
-                step=self._steps.index(upcoming) + 1,
-                total_steps=len(self._steps),
-                try_number=self._tries[upcoming.name],
-                results=self._results(),
-            )
+        self._step_began = time.monotonic()
+        started = AgentStarted(
+            message=upcoming.opening,
+            step=self._number(upcoming),
+            total_steps=len(self._steps),
+            try_number=self._tries[upcoming.name],
         )
+        # What a failed try has left open is closed before the next one begins.
+        self._assignment.journal.say(upcoming.name, started, abort_tools=True)
+        working = self._working = upcoming.start(self, self._assignment)
+        performing: Any = working.ask(
+            PerformStep(step=self._number(upcoming), results=self._results()), block=False
+        )
+        ended = _StepEnded(upcoming, working, performing)
+        # However the agent ends, killed or not, its reply is set and this is called.
+        performing.add_done_callback(lambda: self._tell_self(ended))
 
-    async def _step_failed(self, agent: AgentName, error: BaseException) -> None:
+    async def _step_ended(self, message: "_StepEnded") -> None:
+        if message.child is not self._working:
+            return
         await self._stop_working()
-        starter = next(step for step in self._steps if step.name is agent)
-        if self._tries[agent] < MAX_TRIES:
-            await self._next()
+        starter = message.starter
+        try:
+            outcome = message.performing.get()
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an agent raises ends its try
+            await self._step_failed(starter, error)
+        else:
+            await self._store(starter, outcome)
+
+    async def _step_failed(self, starter: SubAgentStarter, error: Exception) -> None:
+        tries = self._tries[starter.name]
+        run_id = self._assignment.context.run_id
+        logger.warning("try %d at %s of run %s failed", tries, starter.name, run_id, exc_info=error)
+        if tries < MAX_TRIES:
+            self.tell_later(FIRST_BACKOFF_S * 2 ** (tries - 1), _Next())
         elif starter.essential:
             await self._fail(error)
         else:
-            await self._go_on_without(starter)
+            await self._store(starter, MISSING)
 
-    async def _go_on_without(self, starter: SubAgentStarter) -> None:
+    async def _store(self, starter: SubAgentStarter, outcome: StepOutcome) -> None:
         context = self._assignment.context
         record = StepRecord(
-            step=self._steps.index(starter) + 1,
+            step=self._number(starter),
             agent=starter.name,
-            status=AgentStatus.FAILED,
-            result={},
-            duration_ms=0,
+            status=outcome.status,
+            result=outcome.result,
+            duration_ms=_ms_since(self._step_began),
+        )
+        completed = AgentCompleted(
+            status=outcome.status, result=outcome.summary, duration_ms=record.duration_ms
         )
         await self._assignment.journal.commit(
             starter.name,
-            AgentCompleted(
-                status=AgentStatus.FAILED, result="This part is missing.", duration_ms=0
-            ),
+            completed,
             writes=(StoreStep(context.run_id, context.attempt, record),),
+            abort_tools=True,
         )
         self._records[starter.name] = record
         await self._next()
-
-    async def _child_failed(self, child: LoopActorRef[Any], error: BaseException) -> None:
-        if child is not self._working:
-            return
-        if isinstance(error, StorageError):
-            raise error
-        await self._fail(error)
 
     async def _time_is_up(self) -> None:
         await self._stop_working()
@@ -216,10 +254,13 @@ class SupervisorAgent(LoopActor):
             answer,
             status=AgentStatus.DEGRADED if degraded else AgentStatus.OK,
             summary=f"{len(results)} of {len(self._steps)} agents contributed to the answer.",
-            duration_ms=round((time.monotonic() - self._began) * 1000),
+            duration_ms=_ms_since(self._began),
         )
         await self._assembly.after_completion(self._assignment, results)
         self._end()
+
+    def _number(self, starter: SubAgentStarter) -> int:
+        return self._steps.index(starter) + 1
 
     def _upcoming(self) -> SubAgentStarter | None:
         return next((step for step in self._steps if step.name not in self._records), None)
@@ -237,7 +278,17 @@ class SupervisorAgent(LoopActor):
             working.kill()
             await working.stopped()
 
+    def _tell_self(self, message: object) -> None:
+        # A sub-agent that is stopped with its supervisor has nobody left to tell.
+        with contextlib.suppress(ActorDeadError):
+            self.ref.tell(message)
+
     def _end(self) -> None:
         self._ended = True
         context = self._assignment.context
-        self._engine.tell(RunEnded(context.user_id, context.run_id))
+        fence_id = self._assignment.fence_id
+        self._engine.tell(RunEnded(context.user_id, context.run_id, fence_id))
+
+
+def _ms_since(moment: float) -> int:
+    return round((time.monotonic() - moment) * 1000)

@@ -82,8 +82,8 @@ class UserExecutionEngine(LoopActor):
         match message:
             case Execute(run, claim):
                 return self._execute(run, claim)
-            case RunEnded(_, run_id):
-                return self._close(run_id)
+            case RunEnded(_, run_id, fence_id):
+                return self._close(run_id, fence_id)
             case Abandon(run_id):
                 return self._close(run_id)
             case ChildFailed(child, error):
@@ -92,12 +92,17 @@ class UserExecutionEngine(LoopActor):
                 return super().on_receive(message)
 
     async def _execute(self, run: Run, claim: Claim) -> None:
+        stale = self._active.pop(run.run_id, None)
+        if stale is not None:
+            # The lease was lost unnoticed and this node got the run again: the older attempt
+            # must not go on writing under the fence of the new one.
+            await self._stop_supervisor(stale)
         try:
             assignment = await self._assign(run, claim)
         except Exception:
             # The lease ends by itself and the run is claimed again, here or elsewhere.
             logger.exception("run %s could not be begun", run.run_id)
-            self._worker.tell(RunEnded(self._user_id, run.run_id))
+            self._worker.tell(RunEnded(self._user_id, run.run_id, claim.fence_id))
             return
         active = self._active[run.run_id] = _Active(assignment)
         if assignment.context.attempt > self._settings.max_attempts:
@@ -153,13 +158,17 @@ class UserExecutionEngine(LoopActor):
             logger.warning("run %s: %s", active.assignment.context.run_id, lost)
         await self._close(active.assignment.context.run_id)
 
-    async def _close(self, run_id: UUID) -> None:
-        active = self._active.pop(run_id, None)
-        if active is None:
+    async def _close(self, run_id: UUID, fence_id: UUID | None = None) -> None:
+        active = self._active.get(run_id)
+        if active is None or fence_id not in {None, active.assignment.fence_id}:
             return
+        del self._active[run_id]
+        await self._stop_supervisor(active)
+        self._journal.tell(CloseBook(run_id))
+        self._announcer.work_available()
+        self._worker.tell(RunEnded(self._user_id, run_id, active.assignment.fence_id))
+
+    async def _stop_supervisor(self, active: _Active) -> None:
         if active.supervisor is not None:
             active.supervisor.kill()
             await active.supervisor.stopped()
-        self._journal.tell(CloseBook(run_id))
-        self._announcer.work_available()
-        self._worker.tell(RunEnded(self._user_id, run_id))

@@ -16,9 +16,9 @@ from apex_actors.protocol.events import Event
 from apex_actors.protocol.payloads import AgentName, EventPayload
 from apex_actors.storage import event_log
 from apex_actors.storage.database import Database
-from apex_actors.storage.errors import StorageUnavailableError
+from apex_actors.storage.errors import LeaseLostError, StorageUnavailableError
 from apex_actors.storage.event_log import Draft
-from apex_actors.storage.runs import Write, hold_fence
+from apex_actors.storage.runs import Write, hold_fence, lease_is_lost
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,14 @@ class CloseBook:
 class Append:
     """Say these things and change these rows, in one transaction.
 
-    ``close_reason``: first close all that the run has open, with these words.
+    ``abort_tools``: first close the run's tool calls in flight. ``close_reason``: first close all
+    that the run has open, with these words.
     """
 
     context: UserExecutionContext
     said: tuple[Said, ...]
     writes: tuple[Write, ...] = ()
+    abort_tools: bool = False
     close_reason: str | None = None
     committed: LoopFuture[None] = field(default_factory=LoopFuture)
 
@@ -117,6 +119,8 @@ class Journal(LoopActor):
         said = message.said
         if message.close_reason is not None:
             said = (*book.ledger.close_all(message.close_reason), *said)
+        elif message.abort_tools:
+            said = (*book.ledger.close_tools(), *said)
         drafts = tuple(_draft(message.context, item) for item in said)
         for item, draft in zip(said, drafts, strict=True):
             book.ledger.note(item, draft.ts)
@@ -170,10 +174,18 @@ class Journal(LoopActor):
                     events = await appending.events()
                     await fence.held()
                 return events
+            except LeaseLostError:
+                raise
             except StorageUnavailableError:
                 if loop.time() + pause_s > give_up_at:
                     raise
                 logger.warning("commit failed, trying again in %.1f s", pause_s)
+            except Exception as error:
+                # The writes are sent before the fence has answered: behind a lost lease they meet
+                # what the next worker has stored, and their errors come first.
+                if await lease_is_lost(self._database, fence_id):
+                    raise LeaseLostError("the run was taken over, its writes failed") from error
+                raise
             # The connection may have been lost between COMMIT and its answer.
             outcome_unknown = True
             await asyncio.sleep(pause_s)
@@ -187,19 +199,30 @@ class RunJournal:
         self._journal = journal
         self._context = context
 
-    def say(self, agent: AgentName | None, *payloads: EventPayload) -> None:
-        """Send these in order, soon; a failure shows at the next ``commit``."""
-        self._journal.tell(Append(self._context, _said(agent, payloads)))
+    def say(
+        self, agent: AgentName | None, *payloads: EventPayload, abort_tools: bool = False
+    ) -> None:
+        """Send these in order, soon; a failure shows at the next ``commit``.
+
+        ``abort_tools``: first close the tool calls in flight, whose outcome nobody will know.
+        """
+        self._journal.tell(Append(self._context, _said(agent, payloads), abort_tools=abort_tools))
 
     async def commit(
-        self, agent: AgentName | None, *payloads: EventPayload, writes: tuple[Write, ...] = ()
+        self,
+        agent: AgentName | None,
+        *payloads: EventPayload,
+        writes: tuple[Write, ...] = (),
+        abort_tools: bool = False,
     ) -> None:
         """Send these and store ``writes`` with them; returns when all is durable.
 
         Raises LeaseLostError when the run belongs to another worker, StorageUnavailableError when
         PostgreSQL stayed away.
         """
-        await self.commit_said(_said(agent, payloads), writes)
+        append = Append(self._context, _said(agent, payloads), writes, abort_tools)
+        self._journal.tell(append)
+        await append.committed
 
     async def commit_said(self, said: tuple[Said, ...], writes: tuple[Write, ...]) -> None:
         """As ``commit``, for several speakers."""

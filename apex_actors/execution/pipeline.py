@@ -48,6 +48,8 @@ class RunEnded:
 
     user_id: int
     run_id: UUID
+    fence_id: UUID | None = None
+    """Of the attempt that ended, where a later one may have begun; None: whichever there is."""
 
 
 class Pipeline(Protocol):

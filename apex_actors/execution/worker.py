@@ -86,8 +86,8 @@ class Worker(LoopActor):
                 return self._poll()
             case _ExtendLeases():
                 return self._extend()
-            case RunEnded(user_id, run_id):
-                self._run_ended(user_id, run_id)
+            case RunEnded(user_id, run_id, fence_id):
+                self._run_ended(user_id, run_id, fence_id)
             case Drain():
                 self._draining = True
                 return len(self._claims)
@@ -127,6 +127,11 @@ class Worker(LoopActor):
         except StorageError as error:
             logger.warning("no work can be claimed: %s", error)
             return
+        except Exception:
+            # A server in a state that nobody foresaw (read-only after a failover, say): without
+            # its worker a node would be none, so it looks again.
+            logger.exception("no work can be claimed")
+            return
         for claim in claims:
             run = runs.get(claim.run_id)
             if run is not None:
@@ -136,6 +141,10 @@ class Worker(LoopActor):
 
     def _execute(self, run: Run, claim: Claim) -> None:
         engine = self._engines.get(run.user_id)
+        if engine is not None and _is_dead(engine):
+            # Its ChildFailed is still behind us in the mailbox.
+            self._forget(run.user_id)
+            engine = None
         if engine is None:
             ref = self._factory.start_engine(self, run.user_id)
             engine = self._engines[run.user_id] = _Engine(ref)
@@ -143,8 +152,11 @@ class Worker(LoopActor):
         self._claims[run.run_id] = (claim, run.user_id)
         engine.ref.tell(Execute(run, claim))
 
-    def _run_ended(self, user_id: int, run_id: UUID) -> None:
-        self._claims.pop(run_id, None)
+    def _run_ended(self, user_id: int, run_id: UUID, fence_id: UUID | None) -> None:
+        held = self._claims.get(run_id)
+        if held is None or fence_id not in {None, held[0].fence_id}:
+            return  # an older attempt has ended, and a new one is under way
+        del self._claims[run_id]
         engine = self._engines.get(user_id)
         if engine is None:
             return
@@ -156,12 +168,17 @@ class Worker(LoopActor):
     def _engine_failed(self, child: LoopActorRef[Any]) -> None:
         for user_id, engine in list(self._engines.items()):
             if engine.ref is child:
-                del self._engines[user_id]
-                for run_id in engine.runs:
-                    self._claims.pop(run_id, None)
+                self._forget(user_id)
+
+    def _forget(self, user_id: int) -> None:
+        """An engine is dead: its leases are kept no longer, so that its runs are claimed again."""
+        for run_id in self._engines.pop(user_id).runs:
+            self._claims.pop(run_id, None)
 
     async def _extend(self) -> None:
         self.tell_later(self._heartbeat_s, _ExtendLeases())
+        for user_id in [user for user, engine in self._engines.items() if _is_dead(engine)]:
+            self._forget(user_id)
         if not self._claims:
             return
         fences = {claim.fence_id: run_id for run_id, (claim, _) in self._claims.items()}
@@ -170,9 +187,16 @@ class Worker(LoopActor):
         except StorageError as error:
             logger.warning("leases were not extended: %s", error)
             return
+        except Exception:
+            logger.exception("leases were not extended")
+            return
         for fence_id, run_id in fences.items():
             if fence_id not in held and run_id in self._claims:
                 _, user_id = self._claims[run_id]
                 engine = self._engines.get(user_id)
-                if engine is not None:
+                if engine is not None and not _is_dead(engine):
                     engine.ref.tell(Abandon(run_id))
+
+
+def _is_dead(engine: _Engine) -> bool:
+    return not engine.ref.is_alive()

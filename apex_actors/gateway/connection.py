@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from apex_actors.actors import ActorDeadError, LoopActor, LoopActorRef
 from apex_actors.gateway.handshake import Admitted, Resume
 from apex_actors.gateway.registry import (
+    Behind,
     Connected,
     ConnectionRegistry,
     Disconnected,
@@ -47,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 #: Two intervals without a sign of life and the peer counts as dead.
 SILENT_INTERVALS: Final = 2
+
+#: A replay waits for its reader after so many bytes: what a socket's buffer holds.
+REPLAY_CHUNK_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ class ConnectionActor(LoopActor):
             recovered = await self._follow_log()
         except StorageError:
             recovered = None
+            self._wait_for_log()
             logger.warning("connection %s is greeted without its log", session.connection_id)
         session.thread_id = await self._current_thread()
         self._send(
@@ -181,9 +186,8 @@ class ConnectionActor(LoopActor):
                 return self._push(events)
             case HeartbeatDue():
                 self._heartbeat()
-                return self._resume_log() if self._session.seq is None else None
             case LogAdvanced():
-                return self._catch_up()
+                return self._resume_log() if self._session.seq is None else self._catch_up()
             case Notice():
                 self._send(message)
             case Restarting(close_after_s, reconnect_after_ms):
@@ -218,6 +222,9 @@ class ConnectionActor(LoopActor):
         except ProtocolViolation as violation:
             self._refuse(violation, parsed.reply_to)
             return None
+        except Exception as error:  # noqa: BLE001 - a bug of ours is one message's, not the socket's
+            self._refuse(_internal_error(error), parsed.reply_to)
+            return None
         if asyncio.iscoroutine(result):
             return self._await_reply(result, parsed)
         self._reply(result, parsed.reply_to)
@@ -238,6 +245,8 @@ class ConnectionActor(LoopActor):
                 retry_after_ms=1000,
             )
             self._refuse(away, parsed.reply_to)
+        except Exception as error:  # noqa: BLE001 - as in _frame
+            self._refuse(_internal_error(error), parsed.reply_to)
         else:
             self._reply(reply, parsed.reply_to)
         if self._session.thread_id != before:
@@ -303,6 +312,7 @@ class ConnectionActor(LoopActor):
         try:
             recovered = await self._follow_log()
         except StorageError:
+            self._wait_for_log()
             return
         session = self._session
         if session.epoch is not None and session.seq is not None:
@@ -313,19 +323,42 @@ class ConnectionActor(LoopActor):
         session = self._session
         if session.user_id is None or session.seq is None:
             return
-        page = self._settings.replay_page
-        while True:
+        page, unsent_bytes = self._settings.replay_page, 0
+        while self._socket.is_open:
             try:
                 events = await self._services.log.read(
                     session.user_id, after=session.seq, limit=page
                 )
             except StorageError:
-                return  # the registry's poll tells when there is something to read again
+                self._wait_for_log()
+                return
             for event in events:
-                self._send_frame(event.encode())
+                frame = event.encode()
+                self._socket.send(frame)
                 session.seq = event.seq
+                unsent_bytes += len(frame)
+                if unsent_bytes >= REPLAY_CHUNK_BYTES:
+                    unsent_bytes = 0
+                    await self._drained()
+                    if not self._socket.is_open:
+                        return
             if len(events) < page:
                 return
+
+    async def _drained(self) -> None:
+        """Let the client take what it was sent: a replay is as fast as its reader.
+
+        What it asked for must not make it too slow; one that takes nothing for a whole interval is.
+        """
+        try:
+            async with asyncio.timeout(self._settings.heartbeat_interval_s):
+                await self._socket.drained()
+        except TimeoutError:
+            self._socket.close(CloseCode.TOO_SLOW, "too slow: reconnect with after")
+
+    def _wait_for_log(self) -> None:
+        """The registry looks after the log and tells when it can be read again."""
+        self._services.registry.tell(Behind(self._session.connection_id, self.ref))
 
     async def _remember_thread(self) -> None:
         """Tell the next connection of the user in which thread to begin."""
@@ -361,3 +394,14 @@ class ConnectionActor(LoopActor):
         self._socket.send(frame)
         if self._socket.outbound_bytes > self._settings.outbound_limit_bytes:
             self._socket.close(CloseCode.TOO_SLOW, "too slow: reconnect with after")
+
+
+def _internal_error(error: Exception) -> ProtocolViolation:
+    """What the client is told of a bug: no more than where the log has it."""
+    report_id = uuid4().hex
+    logger.error("a message could not be handled, report %s", report_id, exc_info=error)
+    return ProtocolViolation(
+        ErrorCode.INTERNAL_ERROR,
+        "The server failed at this message: tell the operator the report id.",
+        details={"report_id": report_id},
+    )

@@ -1,11 +1,12 @@
 """What the server does with each type of message."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from apex_actors.execution.acceptance import Acceptance, MessageToAccept, Priority
+from apex_actors.execution.acceptance import Acceptance, Accepted, MessageToAccept, Priority
 from apex_actors.gateway.router import Handler
 from apex_actors.gateway.session import Session
 from apex_actors.protocol.codes import ErrorCode
@@ -78,7 +79,7 @@ class ChatHandlers:
                 user_id=_user_id(session),
                 text=message.text,
                 pipeline=self._pipeline,
-                thread_id=message.thread_id or session.thread_id,
+                thread_id=message.thread_id,
                 client_message_id=message.client_message_id,
                 if_busy=message.if_busy,
             ),
@@ -98,7 +99,7 @@ class ChatHandlers:
                 user_id=_user_id(session),
                 text=message.user_request,
                 pipeline=self._pipeline,
-                thread_id=message.thread_id or session.thread_id,
+                thread_id=message.thread_id,
                 client_message_id=message.client_message_id,
                 priority=Priority.START_AGENT,
             ),
@@ -154,7 +155,7 @@ class ChatHandlers:
                 "The server restarts: send the message again after the reconnect.",
                 retry_after_ms=DRAINING_RETRY_MS,
             )
-        accepted = await self._acceptance.accept(message)
+        accepted = await self._accept_in_thread(message, session.thread_id)
         session.thread_id = accepted.thread_id
         return MessageAccepted(
             client_message_id=message.client_message_id,
@@ -164,6 +165,18 @@ class ChatHandlers:
             queue_position=accepted.queue_position,
             duplicate=accepted.duplicate,
         )
+
+    async def _accept_in_thread(self, message: MessageToAccept, current: UUID | None) -> Accepted:
+        """In the thread that the message names, else the current one, else a new one."""
+        if message.thread_id is None and current is not None:
+            try:
+                return await self._acceptance.accept(replace(message, thread_id=current))
+            except ProtocolViolation as violation:
+                # The current thread may come from a cache that has outlived it; the client has
+                # named none and must not be told that there is no such thread.
+                if violation.code is not ErrorCode.THREAD_NOT_FOUND:
+                    raise
+        return await self._acceptance.accept(message)
 
 
 def _user_id(session: Session) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,6 +46,14 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """A connection could not read its log: it is told LogAdvanced when the log can be read."""
+
+    connection_id: str
+    ref: LoopActorRef[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EventsCommitted:
     """Events of one user, in order; told on to each of the user's connections."""
 
@@ -55,9 +63,12 @@ class EventsCommitted:
 
 @dataclass(frozen=True, slots=True)
 class LogAdvanced:
-    """The user's log may have grown elsewhere: to be read from the cursor on."""
+    """The user's log may have grown elsewhere: to be read from the cursor on.
 
-    user_id: int
+    ``user_id`` is None for a connection that does not know its user's number yet.
+    """
+
+    user_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +121,56 @@ class _PollLog:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    user_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Where the users' logs end; None: the log could not be read."""
+
+    positions: Mapping[int, int] | None
+
+
 @dataclass(slots=True)
 class _User:
     connections: dict[str, LoopActorRef[Any]] = field(default_factory=dict)
     seq: int = 0
 
 
+class LogLookout(LoopActor):
+    """Asks the database where logs end, beside the registry: an answer may take its time.
+
+    Receives _Look, tells the registry _Seen, once for each.
+    """
+
+    def __init__(self, *, log: EventLog, registry: LoopActorRef[Any]) -> None:
+        super().__init__()
+        self._log = log
+        self._registry = registry
+
+    def on_receive(self, message: object) -> object:
+        if isinstance(message, _Look):
+            return self._look(message.user_ids)
+        return super().on_receive(message)
+
+    async def _look(self, user_ids: tuple[int, ...]) -> None:
+        positions: Mapping[int, int] | None = None
+        try:
+            positions = await self._log.positions(user_ids)
+        except StorageError:
+            logger.debug("the log cannot be read; the server's health tells of it")
+        except Exception:
+            # Without an answer the registry would never ask again.
+            logger.exception("the log cannot be read")
+        self._registry.tell(_Seen(positions))
+
+
 class ConnectionRegistry(LoopActor):
     """Tracks the live connections of a node and what they are to be told.
 
-    Receives Opened, Connected, Disconnected from connections; EventsCommitted and LogAdvanced
+    Receives Opened, Connected, Behind, Disconnected from connections; EventsCommitted and LogAdvanced
     from whoever heard of a commit; Broadcast and CloseAll; GetStatistics. Tells connections EventsCommitted,
     LogAdvanced, HeartbeatDue and Restarting. One timer drives all heartbeats, one query a second covers
     wake-ups that were lost. When it dies the node stops: no connection may be left without
@@ -130,12 +181,13 @@ class ConnectionRegistry(LoopActor):
         self, *, log: EventLog, heartbeat_interval_s: float, poll_interval_s: float
     ) -> None:
         super().__init__()
-        self._log = log
         self._slot_s = heartbeat_interval_s / WHEEL_SLOTS
         self._poll_interval_s = poll_interval_s
         self._connections: dict[str, LoopActorRef[Any]] = {}
         self._users: dict[int, _User] = {}
         self._user_of: dict[str, int] = {}
+        self._behind: dict[str, LoopActorRef[Any]] = {}
+        self._lookout = self.start_child(LogLookout, log=log, registry=self.ref)
         self._wheel: list[dict[str, LoopActorRef[Any]]] = [{} for _ in range(WHEEL_SLOTS)]
         self._slot = 0
 
@@ -147,15 +199,10 @@ class ConnectionRegistry(LoopActor):
         match message:
             case EventsCommitted(user_id, events):
                 self._deliver(message, user_id, events)
-            case LogAdvanced(user_id):
+            case LogAdvanced(int(user_id)):
                 self._tell_user(user_id, message)
-            case Opened(connection_id, ref):
-                self._open(connection_id, ref)
-            case Connected(connection_id, user_id, ref):
-                self._users.setdefault(user_id, _User()).connections[connection_id] = ref
-                self._user_of[connection_id] = user_id
-            case Disconnected(connection_id):
-                self._close(connection_id)
+            case Opened() | Connected() | Behind() | Disconnected():
+                self._track(message)
             case Broadcast(notice):
                 for ref in self._connections.values():
                     _tell(ref, notice)
@@ -166,10 +213,24 @@ class ConnectionRegistry(LoopActor):
             case _Turn(slot):
                 self._turn(slot)
             case _PollLog():
-                return self._poll()
+                self._poll()
+            case _Seen(positions):
+                self._seen(positions)
             case _:
                 return super().on_receive(message)
         return None
+
+    def _track(self, message: Opened | Connected | Behind | Disconnected) -> None:
+        match message:
+            case Opened(connection_id, ref):
+                self._open(connection_id, ref)
+            case Connected(connection_id, user_id, ref):
+                self._users.setdefault(user_id, _User()).connections[connection_id] = ref
+                self._user_of[connection_id] = user_id
+            case Behind(connection_id, ref):
+                self._behind[connection_id] = ref
+            case Disconnected(connection_id):
+                self._close(connection_id)
 
     def _open(self, connection_id: str, ref: LoopActorRef[Any]) -> None:
         self._connections[connection_id] = ref
@@ -179,6 +240,7 @@ class ConnectionRegistry(LoopActor):
 
     def _close(self, connection_id: str) -> None:
         self._connections.pop(connection_id, None)
+        self._behind.pop(connection_id, None)
         for slot in self._wheel:
             if slot.pop(connection_id, None) is not None:
                 break
@@ -219,19 +281,24 @@ class ConnectionRegistry(LoopActor):
         for ref in self._wheel[self._slot].values():
             _tell(ref, due)
 
-    async def _poll(self) -> None:
+    def _poll(self) -> None:
+        if self._users or self._behind:
+            self._lookout.tell(_Look(tuple(self._users)))
+        else:
+            self.tell_later(self._poll_interval_s, _PollLog())
+
+    def _seen(self, positions: Mapping[int, int] | None) -> None:
         self.tell_later(self._poll_interval_s, _PollLog())
-        if not self._users:
+        if positions is None:
             return
-        try:
-            positions = await self._log.positions(self._users)
-        except StorageError:
-            return  # the connections hear of it from the server's health
         for user_id, seq in positions.items():
             user = self._users.get(user_id)
             if user is not None and seq > user.seq:
                 user.seq = seq
                 self._tell_user(user_id, LogAdvanced(user_id))
+        behind, self._behind = self._behind, {}
+        for connection_id, ref in behind.items():
+            _tell(ref, LogAdvanced(self._user_of.get(connection_id)))
 
 
 def _tell(ref: LoopActorRef[Any], message: object) -> None:

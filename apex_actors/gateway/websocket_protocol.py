@@ -70,6 +70,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._flush_due = False
         self._closing = False
         self._close_timer: asyncio.TimerHandle | None = None
+        self._congested = False
+        self._drain_waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport
 
     # What the transport calls.
@@ -83,6 +85,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._connections.discard(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
+        self.resume_writing()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             received = self._core.close_rcvd
@@ -90,6 +93,17 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer writes no more: the transport closes itself."""
+
+    def pause_writing(self) -> None:
+        """The peer takes less than it is sent."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """The operating system has taken most of it, or the connection is gone."""
+        self._congested = False
+        waiter, self._drain_waiter = self._drain_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         core = self._core
@@ -118,6 +132,18 @@ class WebSocketProtocol(asyncio.Protocol):
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
+
+    async def drained(self) -> None:
+        """Wait until the operating system has taken most of what was sent, or the socket is lost."""
+        self._flush()
+        if self._congested:
+            self._drain_waiter = self._loop.create_future()
+            await self._drain_waiter
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now still goes to the peer."""
+        return self._core.state is State.OPEN
 
     @property
     def outbound_bytes(self) -> int:

@@ -20,7 +20,7 @@ def run_state(run_id: UUID, status: RunStatus, events: Iterable[Event], *, seq: 
     """The state of a run after ``events`` (all of the run's up to ``seq``, in order)."""
     steps: dict[AgentName, dict[str, Any]] = {}
     for event in events:
-        if event.agent not in SUB_AGENTS:
+        if event.agent not in SUB_AGENTS or event.type is EventType.EVENT_REDACTED:
             continue
         step = steps.setdefault(
             event.agent,

@@ -48,6 +48,8 @@ class Cache:
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 1),
             decode_responses=True,
+            # What is no text of ours is no error either: it is found unreadable below.
+            encoding_errors="replace",
         )
 
     @asynccontextmanager
@@ -80,10 +82,13 @@ class SessionCache:
             await client.set(_session_key(user_id), str(thread_id), ex=SESSION_LIFE_S)
 
     async def current_thread(self, user_id: int) -> UUID | None:
-        """The thread that the user was in last."""
+        """The thread that the user was in last; None where that is not known."""
         async with self._cache.guarded() as client:
             stored = await client.get(_session_key(user_id))
-        return UUID(str(stored)) if stored else None
+        try:
+            return UUID(str(stored)) if stored else None
+        except ValueError:
+            return None
 
 
 class ResultCache:
@@ -93,10 +98,14 @@ class ResultCache:
         self._cache = cache
 
     async def get(self, key: str) -> Mapping[str, Any] | None:
-        """The result stored under ``key``."""
+        """The result stored under ``key``; what cannot be read counts as a miss."""
         async with self._cache.guarded() as client:
             stored = await client.get(f"{PREFIX}:result:{key}")
-        return json.loads(stored) if stored else None
+        try:
+            result = json.loads(stored) if stored else None
+        except ValueError:
+            return None
+        return result if isinstance(result, dict) else None
 
     async def put(self, key: str, result: Mapping[str, Any]) -> None:
         """Keep ``result`` under ``key`` for RESULT_LIFE_S seconds."""
@@ -134,7 +143,7 @@ class WakeUps:
                     await asyncio.sleep(0)
                     continue
                 node, _, user = str(message["data"]).partition(" ")
-                if node == self._node:
+                if node == self._node or not user.isdecimal():
                     continue
                 if message["channel"].endswith(":work"):
                     on_work()

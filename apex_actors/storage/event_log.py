@@ -100,7 +100,9 @@ async def find(connection: Connection, user_id: int, drafts: Sequence[Draft]) ->
     """The events of ``drafts`` if an earlier transaction has stored them, else None.
 
     For a commit whose outcome was not heard of: all of a transaction is there, or none of it.
+    Locks the user's row first, because the server may still be at that commit.
     """
+    await connection.execute(QUERIES["lock_log"], {"user_id": user_id})
     cursor = await connection.execute(
         QUERIES["events_by_id"],
         {"user_id": user_id, "event_ids": [draft.event_id for draft in drafts]},

@@ -172,8 +172,8 @@ class StoreErrorReport:
                 "user_id": self.user_id,
                 "run_id": self.run_id,
                 "kind": self.kind,
-                "message": self.message,
-                "stack": self.stack,
+                "message": _storable(self.message),
+                "stack": _storable(self.stack),
                 "context": json.dumps(self.context),
             },
         )
@@ -215,6 +215,16 @@ class Fence:
         """Wait for the lock; raises LeaseLostError when the claim is no longer ours."""
         if await self._cursor.fetchone() is None:
             raise LeaseLostError("the lease on this run has ended: another worker may have it")
+
+
+async def lease_is_lost(database: Database, fence_id: UUID) -> bool:
+    """Whether the claim is no longer ours: then whatever a transaction of it failed with follows."""
+    async with database.transaction() as connection:
+        try:
+            await (await hold_fence(connection, fence_id)).held()
+        except LeaseLostError:
+            return True
+    return False
 
 
 async def hold_fence(connection: Connection, fence_id: UUID) -> Fence:
@@ -259,7 +269,10 @@ class RunStore:
         async with self._database.transaction() as connection:
             for fence_id in fence_ids:
                 fence = await hold_fence(connection, fence_id)
-                await fence.held()
+                try:
+                    await fence.held()
+                except LeaseLostError:
+                    continue  # another worker has it already: no reason to keep the others
                 await connection.execute(QUERIES["release_task"], {"fence_id": fence_id})
 
     async def load(self, run_ids: Sequence[UUID]) -> dict[UUID, Run]:
@@ -282,6 +295,11 @@ class RunStore:
             )
             row = await cursor.fetchone()
         return None if row is None else StoredResult(**row)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes neither NUL nor lone surrogates, and errors quote what they met: escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def _step(row: Row) -> StepRecord:

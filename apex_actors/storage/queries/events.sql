@@ -55,6 +55,10 @@ order by seq
 -- name: log_positions
 select id, seq from apex.users where id = any(%(user_ids)s::bigint[])
 
+-- name: lock_log
+-- Waits for whoever is appending: a statement after this one sees what they have committed.
+select 1 from apex.users where id = %(user_id)s for update
+
 -- name: events_by_id
 -- Whether a commit whose outcome was not heard of has happened: it can only stand near the end.
 with recent as (

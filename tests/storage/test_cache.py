@@ -1,0 +1,236 @@
+"""The cache: whatever becomes of Redis or Valkey is one error, soon, and never an answer lost."""
+
+import asyncio
+import json
+import logging
+import time
+from uuid import uuid4
+
+import pytest
+
+from apex_actors.storage.cache import (
+    OPERATION_TIMEOUT_S,
+    RESULT_LIFE_S,
+    SESSION_LIFE_S,
+    Cache,
+    ResultCache,
+    SessionCache,
+    WakeUps,
+)
+from apex_actors.storage.errors import CacheUnavailableError
+
+#: The architecture's bound: with the cache away an operation costs a second, and no more.
+BOUND_S = 1.0 + 0.4  # what a busy machine adds
+
+
+@pytest.fixture
+async def cache(redis_url):
+    cache = Cache(redis_url)
+    yield cache
+    await cache.close()
+
+
+@pytest.fixture(params=["frozen", "gone"])
+async def away_url(request):
+    """A server that accepts and never answers, or a port on which nobody listens."""
+    writers = []
+
+    async def swallow(_reader, writer):
+        writers.append(writer)
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if request.param == "gone":
+        server.close()
+        await server.wait_closed()
+    yield f"redis://127.0.0.1:{port}/0"
+    server.close()
+    for writer in writers:
+        writer.close()
+    await server.wait_closed()
+
+
+class Relay:
+    """A way to the server that can be cut, as when the server dies."""
+
+    def __init__(self, redis_url):
+        self._credentials, _, address = redis_url.removeprefix("redis://").rpartition("@")
+        self._host, _, port = address.split("/")[0].partition(":")
+        self._port = int(port)
+        self._tasks = set()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"redis://{self._credentials}@127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+            await asyncio.wait([task])
+        await self._server.wait_closed()
+
+    async def _carry(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
+        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(reader, there_writer))
+                both.create_task(_copy(there_reader, writer))
+        except asyncio.CancelledError:
+            pass  # cut: the streams are told below
+        finally:
+            for stream in (writer, there_writer):
+                stream.transport.abort()
+            self._tasks.discard(asyncio.current_task())
+
+
+async def _copy(reader, writer):
+    while data := await reader.read(4096):
+        writer.write(data)
+        await writer.drain()
+
+
+OPERATIONS = {
+    "remember": lambda cache: SessionCache(cache).remember(1, uuid4()),
+    "current_thread": lambda cache: SessionCache(cache).current_thread(1),
+    "get": lambda cache: ResultCache(cache).get("key"),
+    "put": lambda cache: ResultCache(cache).put("key", {"a": 1}),
+    "wake": lambda cache: WakeUps(cache, node="a").wake([1, 2], work=True),
+    "listen": lambda cache: WakeUps(cache, node="a").listen(
+        on_user=lambda _user: None, on_work=lambda: None
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+async def test_every_failure_is_one_error_and_comes_soon(away_url, operation):
+    cache = Cache(away_url)
+    started = time.monotonic()
+    with pytest.raises(CacheUnavailableError):
+        await operation(cache)
+    assert time.monotonic() - started < BOUND_S
+    assert not await cache.is_up()
+    await cache.close()
+
+
+@pytest.mark.parametrize("wrong", ["redis://:wrong-password@", "redis://nobody:wrong@"])
+async def test_a_wrong_password_is_that_error_too_and_is_not_in_its_words(redis_url, wrong):
+    address = redis_url.rsplit("@", 1)[-1].removeprefix("redis://")
+    cache = Cache(wrong + address)
+    with pytest.raises(CacheUnavailableError) as refused:
+        await ResultCache(cache).get("key")
+    assert "wrong" not in str(refused.value)
+    await cache.close()
+
+
+async def test_sessions_and_results_come_back_and_do_not_live_for_ever(cache):
+    thread_id = uuid4()
+    await SessionCache(cache).remember(7, thread_id)
+    await ResultCache(cache).put("key", {"saving": "1.5"})
+    assert await SessionCache(cache).current_thread(7) == thread_id
+    assert await SessionCache(cache).current_thread(8) is None
+    assert await ResultCache(cache).get("key") == {"saving": "1.5"}
+    assert await ResultCache(cache).get("other") is None
+    lives = {key: await cache.client.ttl(key) for key in await cache.client.keys("*")}
+    assert sorted(lives.values()) == pytest.approx([RESULT_LIFE_S, SESSION_LIFE_S], abs=5)
+    assert all(key.startswith("apex:") for key in lives)
+
+
+async def test_promise_11_what_others_have_put_there_counts_as_nothing(cache):
+    await cache.client.set("apex:session:7", "no uuid")
+    await cache.client.set("apex:result:key", '{"half": ')
+    await cache.client.set("apex:result:list", json.dumps([1]))
+    await cache.client.set("apex:result:bytes", b"\xff\xfe")
+    assert await SessionCache(cache).current_thread(7) is None
+    for key in ("key", "list", "bytes"):
+        assert await ResultCache(cache).get(key) is None
+
+
+class Ears:
+    """Listens, as a node does, and remembers."""
+
+    def __init__(self, cache, node="b"):
+        self.users = []
+        self.works = 0
+        self.task = asyncio.create_task(
+            WakeUps(cache, node=node).listen(on_user=self.users.append, on_work=self._work)
+        )
+
+    def _work(self):
+        self.works += 1
+
+    async def stop(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+async def listening(cache, count=1):
+    async with asyncio.timeout(5):
+        while (await cache.client.pubsub_numsub("apex:wake:user"))[0][1] != count:  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def ears(cache):
+    ears = Ears(cache)
+    await listening(cache)
+    yield ears
+    await ears.stop()
+
+
+async def test_wake_ups_reach_other_nodes_and_not_the_own(cache, ears, eventually):
+    await WakeUps(cache, node="b").wake([5], work=True)
+    await WakeUps(cache, node="a").wake([1, 2], work=True)
+    await eventually(lambda: ears.works)
+    assert (ears.users, ears.works) == ([1, 2], 1)
+
+
+async def test_an_idle_listener_is_not_cut_by_the_time_limit_of_commands(cache, ears, eventually):
+    quiet_until = time.monotonic() + 2.5 * OPERATION_TIMEOUT_S
+    await eventually(lambda: time.monotonic() > quiet_until)
+    assert not ears.task.done()
+    await WakeUps(cache, node="a").wake([1], work=False)
+    await eventually(lambda: ears.users)
+
+
+async def test_a_wake_up_that_nobody_can_read_is_passed_over(cache, ears, eventually, caplog):
+    caplog.set_level(logging.CRITICAL)
+    for nonsense in ("", "x", "node user", b"\xff 1", "a 99999999999999999999999"):
+        await cache.client.publish("apex:wake:user", nonsense)
+    await WakeUps(cache, node="a").wake([3], work=False)
+    await eventually(lambda: 3 in ears.users)
+    assert not ears.task.done()
+
+
+async def test_a_listener_whose_connection_is_cut_hears_again(cache, ears, eventually):
+    await cache.client.client_kill_filter(_type="pubsub")
+    if ears.task.done():
+        assert isinstance(ears.task.exception(), CacheUnavailableError)
+        return
+    await listening(cache)
+    await WakeUps(cache, node="a").wake([3], work=False)
+    await eventually(lambda: ears.users == [3])
+
+
+async def test_a_listener_whose_server_is_gone_says_so_and_the_next_one_uses_the_new_server(
+    redis_url, eventually
+):
+    async with Relay(redis_url) as relay:
+        cache = Cache(relay.url)
+        ears = Ears(cache)
+        await listening(cache)
+    await eventually(ears.task.done)
+    assert isinstance(ears.task.exception(), CacheUnavailableError)
+    await cache.use(redis_url)
+    again = Ears(cache)
+    await listening(cache)
+    await again.stop()
+    await cache.close()
+
+
+async def test_a_cache_without_a_url_says_what_to_do():
+    with pytest.raises(ValueError, match="APEX_REDIS_URL"):
+        Cache("")
