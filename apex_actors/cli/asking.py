@@ -27,11 +27,14 @@ def run_ask(
             "`apex up`, name another with --url, or give a token with --token or APEX_TOKEN.\n"
         )
         return NOT_REACHED
-    return asyncio.run(ask(question, url=url, token=bearer, as_json=as_json))
+    return asyncio.run(ask(question, url=url, token=bearer, as_json=as_json, stays_up=True))
 
 
-async def ask(question: str, *, url: str, token: str, as_json: bool) -> int:
-    """Ask, show each frame as it comes and the answer; 0 when the run completed."""
+async def ask(question: str, *, url: str, token: str, as_json: bool, stays_up: bool = False) -> int:
+    """Ask, show each frame as it comes and the answer; 0 when the run completed.
+
+    ``stays_up``: the server is there afterwards, so it is said where the report can be had.
+    """
     kind = ViewKind.choose(as_json=as_json, interactive=sys.stdout.isatty())
     view = open_view(kind, Console())
     status: str | None = None
@@ -49,7 +52,7 @@ async def ask(question: str, *, url: str, token: str, as_json: bool) -> int:
         return NOT_REACHED
     finally:
         view.finish()
-    if status is not None and not as_json:
+    if status is not None and stays_up and not as_json:
         sys.stderr.write(
             f"The report stays at {url.rstrip('/')}/api/runs/{accepted.run_id}/report.md\n"
         )

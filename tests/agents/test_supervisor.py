@@ -123,7 +123,7 @@ async def test_an_error_whose_words_no_database_takes_is_reported_all_the_same(s
 
 
 async def test_the_time_limit_answers_with_what_there_is(scene):
-    scene.limit(run_limit_s=0.4, tool_limit_s=0.4)
+    scene.limit(run_limit_s=1, tool_limit_s=1)
     scene.script(optimization=[thinks_and_hangs(scene)])
     finished = await scene.run()
     assert (finished["status"], finished["partial"]) == ("timed_out", True)
@@ -141,7 +141,7 @@ async def test_the_time_limit_without_any_result_answers_nothing(scene):
 
 
 async def test_a_step_that_is_being_stored_at_the_time_limit_counts(scene):
-    scene.limit(run_limit_s=0.6, tool_limit_s=0.6)
+    scene.limit(run_limit_s=1, tool_limit_s=1)
     time_is_up = asyncio.Event()
 
     async def done_with_the_row_locked(agent, results):
@@ -156,7 +156,7 @@ async def test_a_step_that_is_being_stored_at_the_time_limit_counts(scene):
     await scene.accept()
     scene.start_worker()
     await scene.eventually(lambda: holders)
-    asyncio.get_running_loop().call_later(0.8, time_is_up.set)
+    asyncio.get_running_loop().call_later(1.2, time_is_up.set)
     finished = await scene.finish()
     await holders[0]
     scene.check_grammar()
