@@ -17,6 +17,9 @@ from apex_actors.storage.errors import CacheUnavailableError
 #: Longer than a healthy server ever needs, short enough that nobody waits for a dead one.
 OPERATION_TIMEOUT_S: Final = 0.5
 
+#: How long a listener waits in one go, in seconds.
+LISTEN_PULSE_S: Final = 1.0
+
 SESSION_LIFE_S: Final = 7 * 24 * 3600
 RESULT_LIFE_S: Final = 24 * 3600
 
@@ -137,8 +140,10 @@ class WakeUps:
         async with self._cache.guarded() as client, client.pubsub() as channel:
             await channel.subscribe(f"{PREFIX}:wake:user", f"{PREFIX}:wake:work")
             while True:
-                # Waits on the socket itself; the time limit of commands is not for this one.
-                message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+                # A connection that was cut is made and subscribed anew by the next call.
+                message = await channel.get_message(
+                    ignore_subscribe_messages=True, timeout=LISTEN_PULSE_S
+                )
                 if message is None:
                     await asyncio.sleep(0)
                     continue

@@ -186,6 +186,12 @@ class Scene:
     async def finish(self):
         """Wait for the end of the run; gives the payload of its ``run_finished``."""
         await self.eventually(lambda: self.of_type("run_finished"))
+        # What was announced is part of the log; what was committed at the moment of a kill is
+        # announced by nobody, and read by all.
+        log = await EventLog(self.database).read(self.user_id, after=0, limit=10_000)
+        stored = {event.seq: event.encode() for event in log}
+        assert all(stored[event.seq] == event.encode() for event in self.events)
+        self.announcer.events = log
         [finished] = self.of_type("run_finished")
         return finished.payload
 

@@ -247,7 +247,13 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
             def kinds():
                 return {ref.actor_class.__name__ for ref in LoopDispatcher.current().alive()}
 
-            standing = {"ConnectionActor", "ConnectionRegistry", "Worker", "WakeUpRelay"}
+            standing = {
+                "ConnectionActor",
+                "ConnectionRegistry",
+                "LogLookout",
+                "WakeUpRelay",
+                "Worker",
+            }
             await eventually(lambda: kinds() == standing)
         port = node.port
     gc.collect()

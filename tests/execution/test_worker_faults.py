@@ -171,7 +171,7 @@ def finished(announcer, eventually):
 
 
 async def test_promise_7_a_worker_that_gets_its_own_lost_run_again_drops_the_older_attempt(
-    accept, start_worker, pipeline, announcer, database, eventually, finished
+    accept, start_worker, pipeline, announcer, database, eventually, finished, log, user_id
 ):
     stuck = asyncio.Event()
 
@@ -192,8 +192,9 @@ async def test_promise_7_a_worker_that_gets_its_own_lost_run_again_drops_the_old
     await eventually(lambda: len(pipeline.supervisors) == 2)
     stuck.set()
     await finished()
-    assert RunGrammar().check(announcer.events) == []
-    assert announcer.events[-1].attempt == 2
+    events = await log.read(user_id, after=0, limit=1000)
+    assert RunGrammar().check(events) == []
+    assert events[-1].attempt == 2
     await eventually(lambda: not any(ref.is_alive() for ref in pipeline.supervisors))
 
 

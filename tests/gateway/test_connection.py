@@ -221,21 +221,21 @@ async def test_the_welcome_comes_first_and_frames_wait_for_it(scene):
 
 
 @pytest.mark.parametrize(
-    ("resume", "recovered", "seqs"),
+    ("resume", "replay_limit", "recovered", "seqs"),
     [
-        (Resume(4, "epoch"), True, [5, 6, 7, 8, 9]),
-        (Resume(9, "epoch"), True, []),
-        (Resume(4, "another epoch"), False, []),
-        (Resume(10, "epoch"), False, []),
-        (Resume(1, "epoch"), False, []),
-        (Resume(3, "epoch"), False, []),
+        (Resume(4, "epoch"), 5, True, [5, 6, 7, 8, 9]),
+        (Resume(9, "epoch"), 5, True, []),
+        (Resume(4, "another epoch"), 5, False, []),
+        (Resume(10, "epoch"), 5, False, []),
+        (Resume(1, "epoch"), 100, False, []),
+        (Resume(3, "epoch"), 5, False, []),
     ],
     ids=["replay", "nothing missed", "other epoch", "beyond the end", "trimmed", "too many"],
 )
 async def test_promise_4_a_resumed_client_gets_what_it_missed_or_is_told_to_read_afresh(
-    scene, resume, recovered, seqs
+    scene, resume, replay_limit, recovered, seqs
 ):
-    scene.settings = GatewaySettings(replay_limit=5, replay_page=2)
+    scene.settings = GatewaySettings(replay_limit=replay_limit, replay_page=2)
     scene.log.grow(9)
     scene.log.trimmed_seq = 2
     ref = scene.connect(resume)

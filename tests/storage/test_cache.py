@@ -177,8 +177,10 @@ class Ears:
         self.works += 1
 
     async def stop(self):
-        self.task.cancel()
-        await asyncio.wait([self.task])
+        # redis-py swallows a cancellation that meets it at connecting.
+        while not self.task.done():
+            self.task.cancel()
+            await asyncio.wait([self.task], timeout=0.1)
 
 
 async def listening(cache, count=1):

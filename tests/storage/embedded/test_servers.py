@@ -1,5 +1,6 @@
 """EmbeddedServers, used by one process."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -33,9 +34,16 @@ def _remembered(servers: EmbeddedServers) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize(
     "name", ["a data folder", _LONG_NAME, 'quote\' "double", comma, größe %41 $HOME']
 )
-def test_a_second_start_finds_the_data_of_the_first(base: Path, name: str) -> None:
+def test_a_second_start_finds_the_data_of_the_first(
+    base: Path, name: str, closed_installation: bool
+) -> None:
     """Whatever the path of the data folder looks like."""
     data_dir = base / name
+    if closed_installation and os.geteuid() == 0 and "$" in name:
+        # The programs are copied into the data folder then, and cannot run from such a path.
+        with pytest.raises(EmbeddedServerError, match="cannot run from"):
+            EmbeddedServers(data_dir=data_dir).start()
+        return
     with EmbeddedServers(data_dir=data_dir) as servers:
         _remember(servers, "first")
     with EmbeddedServers(data_dir=data_dir) as servers:

@@ -129,6 +129,7 @@ def test_a_copied_data_folder_is_another_instance(servers, base: Path, data_dir:
 
 
 @as_root
+@pytest.mark.usefixtures("open_installation")
 def test_an_ordinary_user_runs_the_servers_itself(start_user, base: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     folder = base / "an ordinary user"
@@ -146,6 +147,7 @@ def test_an_ordinary_user_runs_the_servers_itself(start_user, base: Path) -> Non
 
 
 @as_root
+@pytest.mark.usefixtures("open_installation")
 def test_a_user_without_a_name_is_told_to_get_one(start_user, base: Path) -> None:
     """As in a container started with a number; initdb insists."""
     folder = base / "nameless"
