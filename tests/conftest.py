@@ -97,6 +97,13 @@ def servers() -> Iterator[EmbeddedServers]:
 
 
 @pytest.fixture(scope="session")
+def private_valkey() -> Iterator[str]:
+    """A Valkey beside the session's, for tests that count its clients or cut them off."""
+    with server_folder() as folder, EmbeddedServers(data_dir=folder, postgres=False) as running:
+        yield running.redis_url
+
+
+@pytest.fixture(scope="session")
 def admin_database_url(request: pytest.FixtureRequest) -> str:
     """A database to create others from: APEX_TEST_DATABASE_URL, or the embedded server's."""
     given = os.environ.get("APEX_TEST_DATABASE_URL")

@@ -210,3 +210,18 @@ async def test_page_never_scrolls_sideways(chromium, live_server, sub, width, sc
     )
 
     assert widths[0] <= widths[1]
+
+
+async def test_report_that_was_cut_on_its_way_is_asked_for_again(page, live_server, sub):
+    asked = []
+
+    async def cut_the_first(route):
+        asked.append(route.request.url)
+        await (route.abort() if len(asked) == 1 else route.continue_())
+
+    await page.route("**/report.html", cut_the_first)
+    await open_signed_in(page, live_server, sub)
+    await ask(page)
+
+    await expect_report(page)
+    assert len(asked) == 2

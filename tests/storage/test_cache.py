@@ -7,6 +7,7 @@ import time
 from uuid import uuid4
 
 import pytest
+import redis
 
 from apex_actors.storage.cache import (
     OPERATION_TIMEOUT_S,
@@ -27,6 +28,13 @@ TRIES = 2
 
 #: What a busy machine adds.
 SLACK_S = 0.4
+
+
+@pytest.fixture
+def redis_url(private_valkey):
+    with redis.Redis.from_url(private_valkey) as client:
+        client.flushall()
+    return private_valkey
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ import { element } from "./dom.js";
 /** A table cell with more text than this holds sentences, which may wrap; names and numbers may not. */
 const PROSE_CHARACTERS = 32;
 
+/** A line that was cut while the report was on its way comes back: it is asked for again after these. */
+const RETRY_PAUSES_MS = [500, 1000, 2000, 4000, 8000, 16000];
+
 export class Reports {
   #token;
   #cache = new Map();
@@ -105,11 +108,18 @@ export class AnswerView {
   }
 
   async #show(text) {
-    const article = await this.#reports.load(this.#runId);
-    if (text !== this.#text) return;
-    this.#onChange(() => {
-      this.element.removeAttribute("aria-busy");
-      this.element.replaceChildren(article ?? element("pre", { class: "plain-answer" }, text));
-    }, this.element);
+    for (const pause of [...RETRY_PAUSES_MS, null]) {
+      const article = await this.#reports.load(this.#runId);
+      if (text !== this.#text) return;
+      const shown = this.element.querySelector(".plain-answer");
+      if (article !== null || shown === null) {
+        this.#onChange(() => {
+          this.element.removeAttribute("aria-busy");
+          this.element.replaceChildren(article ?? element("pre", { class: "plain-answer" }, text));
+        }, this.element);
+      }
+      if (article !== null || pause === null) return;
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
   }
 }
