@@ -220,21 +220,19 @@ class RunJournal:
         Raises LeaseLostError when the run belongs to another worker, StorageUnavailableError when
         PostgreSQL stayed away.
         """
-        append = Append(self._context, _said(agent, payloads), writes, abort_tools)
-        self._journal.tell(append)
-        await append.committed
+        await self._commit(Append(self._context, _said(agent, payloads), writes, abort_tools))
 
     async def commit_said(self, said: tuple[Said, ...], writes: tuple[Write, ...]) -> None:
         """As ``commit``, for several speakers."""
-        append = Append(self._context, said, writes)
-        self._journal.tell(append)
-        await append.committed
+        await self._commit(Append(self._context, said, writes))
 
     async def commit_closing(
         self, reason: str, said: tuple[Said, ...], writes: tuple[Write, ...]
     ) -> None:
         """As ``commit``, but first close all that the run has open."""
-        append = Append(self._context, said, writes, close_reason=reason)
+        await self._commit(Append(self._context, said, writes, close_reason=reason))
+
+    async def _commit(self, append: Append) -> None:
         self._journal.tell(append)
         await append.committed
 

@@ -42,7 +42,9 @@ REPORT_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
 )
 
-SECURITY_HEADERS: Final = {
+DEFAULT_HEADERS: Final = {
+    # Modules of two versions must never meet: browsers ask, and mostly hear 304.
+    "Cache-Control": "no-cache",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -106,7 +108,7 @@ def build_app(services: HttpServices) -> FastAPI:
         title="apex_actors", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.services = services
-    app.middleware("http")(_secure)
+    app.middleware("http")(_add_default_headers)
     app.exception_handler(StarletteHTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(StorageError)(_degraded)
@@ -200,21 +202,12 @@ def _add_page(app: FastAPI) -> None:
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
-    @app.middleware("http")
-    async def revalidate(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Modules of two versions must never meet: browsers ask, and mostly hear 304."""
-        response = await call_next(request)
-        response.headers.setdefault("Cache-Control", "no-cache")
-        return response
 
-
-async def _secure(
+async def _add_default_headers(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     response = await call_next(request)
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in DEFAULT_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
