@@ -21,7 +21,7 @@ import psycopg
 import pytest
 import redis
 
-from apex_actors.actors import LoopDispatcher
+from apex_actors.actors import ActorSystem
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.server.node import Node
 from apex_actors.server.settings import Settings, load_settings
@@ -200,7 +200,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     """A whole node in the test's event loop; nothing of it may be left afterwards."""
     async with Node(settings) as node:
         yield node
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

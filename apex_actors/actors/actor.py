@@ -1,118 +1,105 @@
-"""The actor whose turns run on an event loop, and the reference to it."""
+"""The actor types: Pykka's interface, on a loop, on a pool, or on a thread of its own."""
 
-import asyncio
 import logging
-import sys
-from collections.abc import Coroutine
-from dataclasses import dataclass
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar
 
 import pykka
-from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
 
-from apex_actors.actors.dispatcher import LoopDispatcher
-from apex_actors.actors.future import LoopFuture
+from apex_actors.actors import death_watch, lifecycle
+from apex_actors.actors.bounds import Bound
+from apex_actors.actors.cell import Cell
+from apex_actors.actors.deferred_reply import DeferredReply
+from apex_actors.actors.dispatcher import Dispatcher
+from apex_actors.actors.future import Future
 from apex_actors.actors.mailbox import Mailbox
+from apex_actors.actors.messages import Stop
+from apex_actors.actors.options import DEFAULTS, Options
+from apex_actors.actors.ref import ActorRef
+from apex_actors.actors.supervision import STOPPING, Supervision
+from apex_actors.actors.system import ActorSystem
+from apex_actors.actors.timers import Timer, Timers
 
 logger = logging.getLogger("apex_actors.actors")
 
-A = TypeVar("A", bound="LoopActor")
-
-_HAS_EAGER_TASKS = sys.version_info >= (3, 12)
-
-
-@dataclass(frozen=True, slots=True)
-class ChildFailed:
-    """Told to a parent when a child died of an exception."""
-
-    child: "LoopActorRef[Any]"
-    error: BaseException
+A = TypeVar("A", bound="Actor")
+T = TypeVar("T")
 
 
-class LoopActorRef(pykka.ActorRef[A], Generic[A]):
-    """A reference to an actor of the loop: Pykka's, and what an event loop needs beyond it."""
+class Actor(pykka.Actor):
+    """What all actor types share; subclass LoopActor, PoolActor or ThreadActor.
 
-    def __init__(self, actor: A) -> None:
-        super().__init__(actor)
-        self._stopped = actor.stopped
-
-    async def ask_async(self, message: Any, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - Pykka's word
-        """Send ``message`` and await the reply without blocking the loop.
-
-        Raises what the handler raised, ``pykka.ActorDeadError`` when the actor is dead, and
-        TimeoutError after ``timeout`` seconds.
-        """
-        future = self.ask(message, block=False)
-        if timeout is None:
-            return await future
-        async with asyncio.timeout(timeout):
-            return await future
-
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
-        """As Pykka's ``stop``; with ``block=False`` the future may be awaited on the loop."""
-        asked = cast("LoopFuture[None]", self.ask(_ActorStop(), block=False))
-        stopped: LoopFuture[bool] = LoopFuture()
-        asked.add_done_callback(lambda: stopped.set(not asked.failed()))
-        return stopped.get(timeout=timeout) if block else stopped
-
-    def kill(self) -> None:
-        """Stop the actor now: cancel the handler in flight, drop what waits, run ``on_stop``.
-
-        Must be called on the loop's thread; idempotent.
-        """
-        actor = self._actor_weakref()
-        if actor is not None:
-            actor._actor_kill()
-
-    async def stopped(self) -> None:
-        """Wait until the actor and its children have stopped."""
-        await self._stopped.wait()
-
-
-class LoopActor(pykka.Actor):
-    """An actor whose handlers run on an asyncio event loop, one at a time, also across ``await``.
-
-    ``on_start``, ``on_receive``, ``on_stop`` and ``on_failure`` may be plain or ``async``. A
-    handler that raises for a ``tell`` ends the actor, its children with it, and its parent is
-    told ChildFailed; for an ``ask`` the asker gets the exception and the actor lives on.
+    ``on_start``, ``on_receive``, ``on_stop`` and ``on_failure`` are Pykka's; actors of a loop may
+    have them ``async``. A handler that raises for an ``ask`` gives the exception to the asker, and
+    the actor lives on. One that raises for a ``tell`` fails the actor: its parent's ``supervision``
+    decides whether it goes on, is restarted, ends, or takes its parent along.
     """
 
-    def __init__(self) -> None:
-        self._actor_dispatcher = LoopDispatcher.current()
-        self.stopped = asyncio.Event()
-        self._actor_children: dict[str, LoopActorRef[Any]] = {}
-        self._actor_parent: LoopActor | None = None
-        self._actor_task: asyncio.Task[None] | None = None
-        self._actor_timers: set[asyncio.TimerHandle] = set()
-        self._actor_ending = False
-        super().__init__()
-        self.actor_inbox: Mailbox = Mailbox(self._actor_dispatcher)
-        self._actor_ref = LoopActorRef(self)
+    supervision: ClassVar[Supervision] = STOPPING
+    """How this actor treats its children that fail."""
+
+    mailbox_bound: ClassVar[Bound | None] = None
+    """The bound of this class's mailboxes, where Options names none."""
+
+    fails_on_ask: ClassVar[bool] = False
+    """Whether a handler that raises for an ``ask`` fails the actor too, besides telling the asker."""
+
+    stops_all_on_base_exception: ClassVar[bool] = False
+    """Pykka's way with a BaseException that is no Exception: stop every actor there is."""
+
+    ref_class: ClassVar[type[ActorRef[Any]]] = ActorRef
+    _cell: Cell
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        # A started actor has its cell by now; one made by hand gets one to be looked at.
+        if "_cell" not in self.__dict__:
+            system = ActorSystem.current()
+            self._cell = Cell(system, type(self), _args, _kwargs, options=DEFAULTS)
+            self._cell.actor = self
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> LoopActorRef[Self]:
-        """Create an actor on the running event loop and start it; arguments go to ``__init__``."""
-        return cls._actor_start(None, *args, **kwargs)
+    def dispatcher_of(cls, system: ActorSystem) -> Dispatcher:
+        """What gives an actor of this type its turns."""
+        raise NotImplementedError("subclass LoopActor, PoolActor or ThreadActor")
+
+    # Starting.
 
     @classmethod
-    def _actor_start(
-        cls, parent: "LoopActor | None", *args: Any, **kwargs: Any
-    ) -> LoopActorRef[Self]:
-        actor = cls(*args, **kwargs)
-        ref = actor.ref
-        actor._actor_parent = parent
-        if parent is not None:
-            parent._actor_children[ref.actor_urn] = ref
-        actor._actor_dispatcher.register(ref)
-        actor._start_actor_loop()
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """Create an actor and start it; the arguments go to ``__init__``.
+
+        ``on_start`` runs in the actor's first turn. ``ref.started()`` tells how it went.
+        """
+        return ActorSystem.current().start(cls, *args, **kwargs)
+
+    @classmethod
+    def start_with(cls, options: Options, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """As ``start``, with Options: a name, a bounded mailbox, a supervision of its own."""
+        return ActorSystem.current().start_with(options, cls, *args, **kwargs)
+
+    @classmethod
+    async def start_async(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """As ``start``, and waits for ``on_start``; raises ActorStartError when that failed."""
+        ref = cls.start(*args, **kwargs)
+        await ref.started()
         return ref
 
-    # The hooks of Pykka, which here may be ``async``.
+    def start_child(self, actor_class: type[A], *args: Any, **kwargs: Any) -> ActorRef[A]:
+        """Start an actor that this one supervises, and that stops before this one does."""
+        return self.start_child_with(DEFAULTS, actor_class, *args, **kwargs)
+
+    def start_child_with(
+        self, options: Options, actor_class: type[A], *args: Any, **kwargs: Any
+    ) -> ActorRef[A]:
+        """As ``start_child``, with Options."""
+        return self._cell.system.spawn(actor_class, args, kwargs, options, parent=self._cell)
+
+    # Hooks, of which those of a loop's actors may be ``async``.
 
     def on_start(self) -> Coroutine[Any, Any, None] | None:  # type: ignore[override]
-        """Run before the first message; what it raises ends the actor."""
+        """Run before the first message, also after a restart; what it raises is a failure."""
         return None
 
     def on_stop(self) -> Coroutine[Any, Any, None] | None:  # type: ignore[override]
@@ -125,209 +112,185 @@ class LoopActor(pykka.Actor):
         exception_value: BaseException | None,  # noqa: ARG002
         traceback: TracebackType | None,  # noqa: ARG002
     ) -> Coroutine[Any, Any, None] | None:
-        """Run instead of ``on_stop`` when a handler or ``on_start`` raised."""
+        """Run instead of ``on_stop`` when this instance failed and ends or is replaced."""
         return None
 
+    def on_receive(self, message: Any) -> Any:
+        """Handle a message; what it returns is the reply, also where it is ``async``."""
+        logger.warning("Unexpected message received by %s: %s", self, type(message).__qualname__)
+
+    # What it is.
+
+    def __str__(self) -> str:
+        return str(self._cell.ref)
+
     @property
-    def ref(self) -> LoopActorRef[Self]:
+    def ref(self) -> ActorRef[Self]:
         """The reference to this actor, to be given to others."""
-        return cast("LoopActorRef[Self]", self._actor_ref)
+        return self._cell.ref
 
-    def start_child(self, actor_class: type[A], *args: Any, **kwargs: Any) -> LoopActorRef[A]:
-        """Start an actor that stops before this one does, and whose failure this one is told."""
-        return actor_class._actor_start(self, *args, **kwargs)
+    @property
+    def actor_ref(self) -> ActorRef[Self]:
+        """Pykka's name of ``ref``."""
+        return self._cell.ref
 
-    def tell_later(self, delay_s: float, message: Any) -> asyncio.TimerHandle:
-        """Tell this actor ``message`` after ``delay_s`` seconds; cancelled with the actor."""
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """The unique name of this actor."""
+        return self._cell.ref.actor_urn
 
-        def fire() -> None:
-            self._actor_timers.discard(handle)
-            self.actor_inbox.put(Envelope(message))
+    @property
+    def actor_inbox(self) -> Mailbox:  # type: ignore[override]
+        """The mailbox of this actor."""
+        return self._cell.mailbox
 
-        handle = self._actor_dispatcher.loop.call_later(delay_s, fire)
-        self._actor_timers.add(handle)
-        return handle
+    @property
+    def actor_stopped(self) -> threading.Event:  # type: ignore[override]
+        """Set when this actor takes no more messages."""
+        return lifecycle.stop_event(self._cell)
 
-    def cancel_timer(self, handle: asyncio.TimerHandle) -> None:
-        """Cancel a timer of this actor; one that has fired already stays fired."""
-        handle.cancel()
-        self._actor_timers.discard(handle)
+    @property
+    def system(self) -> ActorSystem:
+        """The system in which this actor lives."""
+        return self._cell.system
+
+    @property
+    def parent(self) -> ActorRef[Any] | None:
+        """Who started this actor as its child."""
+        parent = self._cell.parent
+        return None if parent is None else parent.ref
+
+    @property
+    def children(self) -> list[ActorRef[Any]]:
+        """The living children, in the order of their start."""
+        return list(self._cell.children or ())
+
+    def stop(self) -> None:
+        """Stop behind all messages that wait now."""
+        self._cell.mailbox.push((Stop(), None, None, self._cell.dispatcher.clock()))
+
+    # Watching, timers, and the message at hand; only from within the actor's own handlers.
+
+    def watch(self, ref: ActorRef[Any]) -> None:
+        """Be told Terminated once when ``ref`` ends, or soon if it has ended already."""
+        if not isinstance(ref, ActorRef):
+            raise TypeError(f"{ref} is no actor of this runtime: it tells nobody of its end")
+        death_watch.watch(self._cell, ref)
+
+    def unwatch(self, ref: ActorRef[Any]) -> None:
+        """Handle no Terminated of ``ref`` any more."""
+        death_watch.unwatch(self._cell, ref)
+
+    @property
+    def timers(self) -> Timers:
+        """Messages to itself later, known by keys; cancelled with the instance."""
+        timers = self._cell.timers
+        if timers is None:
+            timers = self._cell.timers = Timers(self._cell)
+        return timers
+
+    def tell_later(self, delay_s: float, message: Any) -> Timer:
+        """Tell this actor ``message`` after ``delay_s`` seconds; cancelled with the instance."""
+        return self.timers.once(object(), delay_s, message)
+
+    def set_receive_timeout(self, after_s: float | None) -> None:
+        """Be told ReceiveTimeout each time nothing was handled for ``after_s`` seconds; None: never."""
+        self._cell.set_receive_timeout(after_s)
+
+    def stash(self) -> None:
+        """Put the message at hand off until ``unstash_all``; whoever asked waits on."""
+        self._cell.stash_current()
+
+    def unstash_all(self) -> None:
+        """Handle what was put off next, in its order, before what waits in the mailbox."""
+        self._cell.unstash()
+
+    def defer_reply(self) -> DeferredReply:
+        """Reply to the message at hand later: returns what to call with the reply, from any thread.
+
+        Called with an exception, the asker gets it raised. For a ``tell`` the reply goes nowhere.
+        """
+        return self._cell.defer_reply()
+
+    def forward(self, ref: ActorRef[Any], *messages: Any) -> None:
+        """Hand the message at hand on, or ``messages`` in its place; who asked gets that reply.
+
+        Several messages: the last one answers. Raises ActorDeadError when ``ref`` is dead, and the
+        asker then gets that.
+        """
+        for message in messages[:-1]:
+            ref.tell(message)
+        at_hand, _, headers, _ = self._cell.current
+        message = messages[-1] if messages else at_hand
+        if not ref.is_alive():
+            ref.tell(message)  # raises
+        left_s: float | None = None
+        if headers is not None and headers.deadline is not None:
+            left_s = max(headers.deadline - self._cell.dispatcher.clock(), 0.0)
+        reply_to = self._cell.take_reply()
+        if reply_to is None:
+            ref.tell(message, expires_in_s=left_s)
+        else:
+            ref.ask_for(message, reply_to, left_s)
+
+    def pipe_to_self(
+        self,
+        awaitable: Awaitable[T] | pykka.Future[T],
+        *,
+        done: Callable[[T], Any] = lambda result: result,
+        failed: Callable[[BaseException], Any] = lambda error: error,
+    ) -> None:
+        """Tell this actor ``done(result)``, or ``failed(error)``, once ``awaitable`` has ended.
+
+        The actor goes on meanwhile. What still runs when the instance ends is cancelled, and nothing
+        is told. Actors of pools and threads may pipe futures of actors only.
+        """
+        self._cell.pipe(awaitable, done, failed)
 
     # What Pykka asks of an actor type.
 
     @staticmethod
     def _create_actor_inbox() -> Mailbox:
-        return Mailbox(LoopDispatcher.current())
+        raise NotImplementedError("the cell makes the mailbox")
 
     @staticmethod
-    def _create_future() -> LoopFuture[Any]:
-        return LoopFuture()
+    def _create_future() -> Future[Any]:
+        return Future()
 
     def _start_actor_loop(self) -> None:
-        self._actor_run(self._actor_begin())
-
-    # The life of the actor, always on the loop's thread.
-
-    async def _actor_begin(self) -> None:
-        try:
-            await _maybe_await(self.on_start())
-        except asyncio.CancelledError as cancelled:
-            if self._actor_ending:
-                raise
-            await self._actor_fail(_inner_cancellation(cancelled))
-            return
-        except Exception as error:  # noqa: BLE001 - whatever a start raises ends the actor
-            await self._actor_fail(error)
-            return
-        if not self._actor_ending:
-            self.actor_inbox.open(self._actor_process)
-
-    def _actor_process(self, envelope: Envelope[Any]) -> bool:
-        """Handle one envelope; True while an ``async`` handler is still at it."""
-        if isinstance(envelope.message, _ActorStop):
-            self._actor_run(self._actor_end(envelope))
-            return True
-        try:
-            result = self._handle_receive(envelope.message)
-        except Exception as error:  # noqa: BLE001 - the border between an actor and its askers
-            return self._actor_answer_error(envelope, error)
-        if asyncio.iscoroutine(result):
-            self._actor_run(self._actor_finish(envelope, result))
-            return True
-        if envelope.reply_to is not None:
-            _reply(envelope, result)
-        return False
-
-    async def _actor_finish(
-        self, envelope: Envelope[Any], handler: Coroutine[Any, Any, Any]
-    ) -> None:
-        try:
-            result = await handler
-        except asyncio.CancelledError as cancelled:
-            if self._actor_ending:
-                _reply_error(
-                    envelope,
-                    pykka.ActorDeadError(f"{self.actor_ref} was stopped at the message"),
-                )
-                raise
-            if self._actor_answer_error(envelope, _inner_cancellation(cancelled)):
-                return
-        except Exception as error:  # noqa: BLE001 - as in _actor_process
-            if self._actor_answer_error(envelope, error):
-                return
-        else:
-            if envelope.reply_to is not None:
-                _reply(envelope, result)
-        if not self._actor_ending:
-            self.actor_inbox.resume()
-
-    def _actor_answer_error(self, envelope: Envelope[Any], error: Exception) -> bool:
-        """Give ``error`` to the asker, or end the actor; True in the second case."""
-        if envelope.reply_to is not None:
-            _reply_error(envelope, error)
-            return False
-        self._actor_run(self._actor_fail(error))
-        return True
-
-    async def _actor_fail(self, error: Exception) -> None:
-        logger.error("%s died of an exception", self, exc_info=error)
-        try:
-            await _maybe_await(self.on_failure(type(error), error, error.__traceback__))
-        except asyncio.CancelledError:
-            if self._actor_ending:
-                raise
-            logger.exception("on_failure of %s awaited what was cancelled", self)
-        except Exception:
-            logger.exception("on_failure of %s raised", self)
-        await self._actor_end(None, run_on_stop=False)
-        parent = self._actor_parent
-        if parent is not None and not parent._actor_ending:
-            parent.actor_inbox.put(Envelope(ChildFailed(self.ref, error)))
-
-    def _actor_kill(self) -> None:
-        if self._actor_ending:
-            return
-        task, self._actor_task = self._actor_task, None
-        self.actor_inbox.close()
-        self._actor_run(self._actor_end(None, after=task))
-
-    async def _actor_end(
-        self,
-        envelope: Envelope[Any] | None,
-        *,
-        run_on_stop: bool = True,
-        after: asyncio.Task[None] | None = None,
-    ) -> None:
-        """Stop the children, then this actor; nobody who waits for either is forgotten."""
-        if self._actor_ending:
-            if envelope is not None and envelope.reply_to is not None:
-                envelope.reply_to.set(None)
-            return
-        self._actor_ending = True
-        if after is not None:
-            after.cancel()
-            await asyncio.wait([after])
-        for timer in self._actor_timers:
-            timer.cancel()
-        self._actor_timers.clear()
-        await self._actor_stop_children()
-        if run_on_stop:
-            try:
-                await _maybe_await(self.on_stop())
-            except (Exception, asyncio.CancelledError):
-                # Nobody cancels the end of an actor: it was something that on_stop awaited.
-                logger.exception("on_stop of %s raised", self)
-        self._actor_dispatcher.unregister(self.ref)
-        if self._actor_parent is not None:
-            self._actor_parent._actor_children.pop(self.actor_urn, None)
-        self.actor_stopped.set()
-        self.actor_inbox.close()
-        self.stopped.set()
-        if envelope is not None and envelope.reply_to is not None:
-            envelope.reply_to.set(None)
-
-    async def _actor_stop_children(self) -> None:
-        children = list(self._actor_children.values())
-        for child in children:
-            child.kill()
-        for child in children:
-            await child.stopped()
-
-    def _actor_run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        loop = self._actor_dispatcher.loop
-        if _HAS_EAGER_TASKS:
-            # Runs to the first real wait at once: an async handler that never waits costs no turn.
-            task = asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]
-        else:
-            task = loop.create_task(coroutine)
-        if not task.done():
-            self._actor_task = task
+        lifecycle.spawn(self._cell)
 
 
-async def _maybe_await(result: Coroutine[Any, Any, None] | None) -> None:
-    if result is not None:
-        await result
+class LoopActor(Actor):
+    """An actor whose turns run on an asyncio event loop, one handler at a time, also across ``await``.
+
+    Started in a coroutine it lives on that loop, elsewhere on one that the runtime keeps in a
+    thread of its own. A handler must not block; one that computes for long delays its neighbours.
+    """
+
+    @classmethod
+    def dispatcher_of(cls, system: ActorSystem) -> Dispatcher:
+        return system.loop_dispatcher
 
 
-def _inner_cancellation(cancelled: asyncio.CancelledError) -> RuntimeError:
-    """Not the hook itself was cancelled but something that it awaited: an error like others."""
-    error = RuntimeError("what the actor awaited was cancelled")
-    error.__cause__ = cancelled
-    return error
+class PoolActor(Actor):
+    """An actor whose plain handlers run on a bounded pool of threads: they may block.
+
+    ``ask`` and ``Future.get`` within a handler let the pool run another thread meanwhile, and so
+    does ``with blocking():`` round other waits.
+    """
+
+    @classmethod
+    def dispatcher_of(cls, system: ActorSystem) -> Dispatcher:
+        return system.pool_dispatcher
 
 
-def _reply(envelope: Envelope[Any], result: Any) -> None:
-    reply_to = envelope.reply_to
-    if reply_to is not None and not _has_given_up(reply_to):
-        reply_to.set(result)
+class ThreadActor(Actor):
+    """An actor with a thread of its own, as all of Pykka's have; for what must stay on one thread."""
 
+    use_daemon_thread: ClassVar[bool] = False
+    """Whether the program may end while the actor is alive, without its ``on_stop``."""
 
-def _reply_error(envelope: Envelope[Any], error: Exception) -> None:
-    reply_to = envelope.reply_to
-    if reply_to is not None and not _has_given_up(reply_to):
-        reply_to.set_exception((type(error), error, error.__traceback__))
-
-
-def _has_given_up(reply_to: pykka.Future[Any]) -> bool:
-    """An asker who gave up and set its own future must not take the actor with it."""
-    return isinstance(reply_to, LoopFuture) and reply_to.done()
+    @classmethod
+    def dispatcher_of(cls, system: ActorSystem) -> Dispatcher:
+        return system.new_thread_dispatcher(cls.__name__, daemon=cls.use_daemon_thread)

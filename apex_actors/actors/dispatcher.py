@@ -1,114 +1,76 @@
-"""Turns of actors on one asyncio event loop."""
+"""What gives actors their turns: the interface, and the two bounds of a turn."""
 
 import asyncio
-import threading
 import time
-import weakref
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from apex_actors.actors.errors import NoEventLoopError
+from apex_actors.actors.errors import AsyncHandlerError
 
 if TYPE_CHECKING:
-    from apex_actors.actors.actor import LoopActorRef
-
-#: How long actors may run before the loop looks at its sockets and timers again, in seconds.
-TURN_BUDGET_S = 0.005
+    from apex_actors.actors.cell import Cell
+    from apex_actors.actors.understudy import Outcome
 
 #: Messages that one actor handles before the next one has its turn.
-THROUGHPUT = 64
+THROUGHPUT: Final = 64
+
+#: How long one actor may go on within a turn, in seconds: the handler under way is its last one.
+TURN_S: Final = 0.001
 
 
-class Schedulable(Protocol):
-    """What a dispatcher runs: a mailbox with something to do."""
+class Handle(Protocol):
+    """A call that is due later."""
 
-    def take_turn(self, throughput: int, /) -> None: ...
+    def cancel(self) -> object: ...
 
 
-class LoopDispatcher:
-    """Gives ready mailboxes their turns on one event loop, fairly and in order of readiness.
+class Dispatcher(ABC):
+    """Gives cells their turns, one at a time for each cell.
 
-    A mailbox handles at most THROUGHPUT messages a turn, and all of them together at most
-    TURN_BUDGET_S before the loop's other work goes on, so that a busy actor delays nobody beyond
-    these two bounds. ``schedule`` may be called from any thread.
+    ``schedule`` may be called from any thread and once too often without harm. A cell's turn
+    returns whether it has more to do.
     """
 
-    # One a loop, found by the loop: an attribute of the loop in all but name.
-    _of_loop: ClassVar["weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopDispatcher]"] = (
-        weakref.WeakKeyDictionary()
-    )
-    _of_loop_lock: ClassVar[threading.Lock] = threading.Lock()
+    #: Seconds that only ever grow; ages, time limits and timers of the actors count on it.
+    clock: Callable[[], float] = staticmethod(time.monotonic)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Weak, because the dispatcher is the value of a map whose key is the loop.
-        self._loop = weakref.ref(loop)
-        self._thread_id = threading.get_ident()
-        self._ready: deque[Schedulable] = deque()
-        self._armed = False
-        self._alive: dict[str, LoopActorRef[Any]] = {}
+    #: The clock at the beginning of the turn under way, or 0.0 between turns: what is sent within a
+    #: turn is stamped with it, which saves a call for each message.
+    now: float = 0.0
 
-    @classmethod
-    def current(cls) -> "LoopDispatcher":
-        """The dispatcher of the event loop that runs in this thread.
+    #: Where ``now`` is not 0.0, appending a cell here is as good as ``schedule``, and costs no call;
+    #: None where only ``schedule`` will do. Look at ``now`` again behind it: when it is 0.0 by then,
+    #: the drain may have missed the cell.
+    direct: "deque[Cell] | None" = None
 
-        Raises NoEventLoopError where none runs.
-        """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise NoEventLoopError(
-                "no event loop runs in this thread: start the actor from a coroutine"
-            ) from None
-        with cls._of_loop_lock:
-            dispatcher = cls._of_loop.get(loop)
-            if dispatcher is None:
-                dispatcher = cls._of_loop[loop] = cls(loop)
-            return dispatcher
+    throughput: int = THROUGHPUT
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop; raises NoEventLoopError when it is gone."""
-        loop = self._loop()
-        if loop is None or loop.is_closed():
-            raise NoEventLoopError("the event loop of this actor is closed")
-        return loop
+    @abstractmethod
+    def schedule(self, cell: "Cell", /) -> None:
+        """Give ``cell`` a turn soon."""
 
-    def alive(self) -> "list[LoopActorRef[Any]]":
-        """The actors that are alive on this loop, in the order in which they were started."""
-        return list(self._alive.values())
+    @abstractmethod
+    def run(self, coroutine: Coroutine[Any, Any, Any], outcome: "Outcome") -> Any:
+        """Run what an async handler returned; the task that it waits in, or None when it ended."""
 
-    def register(self, ref: "LoopActorRef[Any]") -> None:
-        """Count ``ref`` among the living."""
-        self._alive[ref.actor_urn] = ref
+    @abstractmethod
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Handle:
+        """Call ``callback`` after ``delay_s`` seconds of the clock, from any thread."""
 
-    def unregister(self, ref: "LoopActorRef[Any]") -> None:
-        """Forget ``ref``; idempotent."""
-        self._alive.pop(ref.actor_urn, None)
+    def released(self, cell: "Cell", /) -> None:  # noqa: B027 - most have nothing to do
+        """``cell`` is dead; it gets no turn that matters any more."""
 
-    def schedule(self, mailbox: Schedulable) -> None:
-        """Give ``mailbox`` a turn soon; once too often does no harm."""
-        self._ready.append(mailbox)
-        # Two threads may both see the flag down and arm twice: the second drain finds an empty
-        # queue. The flag is lowered before the queue is drained, so no mailbox is left behind.
-        if not self._armed:
-            self._armed = True
-            self._arm()
+    def local_future(self) -> "asyncio.Future[Any] | None":
+        """A future for a reply that is asked for and given on one event loop; None elsewhere."""
+        return None
 
-    def _arm(self) -> None:
-        if threading.get_ident() == self._thread_id:
-            self.loop.call_soon(self._drain)
-        else:
-            self.loop.call_soon_threadsafe(self._drain)
+    def runs(self, _loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether the turns are taken on that event loop."""
+        return False
 
-    def _drain(self) -> None:
-        self._armed = False
-        ready = self._ready
-        deadline = time.monotonic() + TURN_BUDGET_S
-        try:
-            while ready and time.monotonic() < deadline:
-                ready.popleft().take_turn(THROUGHPUT)
-        finally:
-            # Time is up, or a turn broke: those that are ready still have theirs.
-            if ready and not self._armed:
-                self._armed = True
-                self._arm()
+    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run ``coroutine`` beside the turns; only where these are on a loop."""
+        coroutine.close()
+        raise AsyncHandlerError("only actors of a loop can await: use LoopActor")

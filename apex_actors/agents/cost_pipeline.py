@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.actors import ActorRef, LoopActor
 from apex_actors.agents.cost_tools import PlanArguments, compose, dump, load, plan_key
 from apex_actors.agents.data_agent import DataAgent
 from apex_actors.agents.optimization_agent import OptimizationAgent
@@ -29,7 +29,7 @@ class _Step:
     name: AgentName
     opening: str
     essential: bool
-    start: Callable[[LoopActor, RunAssignment], LoopActorRef[Any]]
+    start: Callable[[LoopActor, RunAssignment], ActorRef[Any]]
 
 
 class CostPipeline:
@@ -56,7 +56,7 @@ class CostPipeline:
 
     def start_supervisor(
         self, engine: LoopActor, assignment: RunAssignment
-    ) -> LoopActorRef[SupervisorAgent]:
+    ) -> ActorRef[SupervisorAgent]:
         """Start the supervisor of a run as a child of its engine."""
         return engine.start_child(
             SupervisorAgent,
@@ -94,9 +94,7 @@ class CostPipeline:
         except CacheUnavailableError:
             logger.info("recommendations were not cached; the next run works them out again")
 
-    def _start_data(
-        self, supervisor: LoopActor, assignment: RunAssignment
-    ) -> LoopActorRef[SubAgent]:
+    def _start_data(self, supervisor: LoopActor, assignment: RunAssignment) -> ActorRef[SubAgent]:
         return supervisor.start_child(
             DataAgent,
             assignment=assignment,
@@ -106,7 +104,7 @@ class CostPipeline:
 
     def _start_optimization(
         self, supervisor: LoopActor, assignment: RunAssignment
-    ) -> LoopActorRef[SubAgent]:
+    ) -> ActorRef[SubAgent]:
         return supervisor.start_child(
             OptimizationAgent,
             assignment=assignment,
@@ -115,7 +113,5 @@ class CostPipeline:
             cache=self._cache,
         )
 
-    def _start_report(
-        self, supervisor: LoopActor, assignment: RunAssignment
-    ) -> LoopActorRef[SubAgent]:
+    def _start_report(self, supervisor: LoopActor, assignment: RunAssignment) -> ActorRef[SubAgent]:
         return supervisor.start_child(ReportAgent, assignment=assignment)

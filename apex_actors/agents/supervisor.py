@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from apex_actors.actors import ActorDeadError, ChildFailed, LoopActor, LoopActorRef, LoopFuture
+from apex_actors.actors import ActorDeadError, ActorRef, ChildFailed, Future, LoopActor
 from apex_actors.agents.sub_agent import PerformStep, StepOutcome, SubAgent
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.pipeline import Answer, RunAssignment, RunEnded
@@ -45,7 +45,7 @@ class SubAgentStarter(Protocol):
     essential: bool
     """Whether the run fails with this agent, or goes on with its part marked missing."""
 
-    def start(self, supervisor: LoopActor, assignment: RunAssignment) -> LoopActorRef[SubAgent]: ...
+    def start(self, supervisor: LoopActor, assignment: RunAssignment) -> ActorRef[SubAgent]: ...
 
 
 class AnswerAssembly(Protocol):
@@ -75,8 +75,8 @@ class _Next:
 @dataclass(frozen=True, slots=True)
 class _StepEnded:
     starter: SubAgentStarter
-    child: LoopActorRef[SubAgent]
-    performing: LoopFuture[StepOutcome]
+    child: ActorRef[SubAgent]
+    performing: Future[StepOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class SupervisorAgent(LoopActor):
         self,
         *,
         assignment: RunAssignment,
-        engine: LoopActorRef[Any],
+        engine: ActorRef[Any],
         steps: Sequence[SubAgentStarter],
         assembly: AnswerAssembly,
     ) -> None:
@@ -111,7 +111,7 @@ class SupervisorAgent(LoopActor):
             record.agent: record for record in assignment.steps
         }
         self._tries = {step.name: assignment.ledger.tries(step.name) for step in steps}
-        self._working: LoopActorRef[SubAgent] | None = None
+        self._working: ActorRef[SubAgent] | None = None
         self._began = self._step_began = time.monotonic()
         self._ended = False
 

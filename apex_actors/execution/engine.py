@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from apex_actors.actors import ChildFailed, LoopActor, LoopActorRef
+from apex_actors.actors import ActorRef, ChildFailed, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.journal import CloseBook, Journal, OpenBook, RunJournal
@@ -40,7 +40,7 @@ class Abandon:
 @dataclass(slots=True)
 class _Active:
     assignment: RunAssignment
-    supervisor: LoopActorRef[Any] | None = None
+    supervisor: ActorRef[Any] | None = None
 
 
 class UserExecutionEngine(LoopActor):
@@ -55,7 +55,7 @@ class UserExecutionEngine(LoopActor):
         self,
         *,
         user_id: int,
-        worker: LoopActorRef[Any],
+        worker: ActorRef[Any],
         database: Database,
         announcer: Announcer,
         pipelines: "dict[str, Pipeline]",
@@ -143,7 +143,7 @@ class UserExecutionEngine(LoopActor):
             ledger=ledger,
         )
 
-    async def _child_failed(self, child: LoopActorRef[Any], error: BaseException) -> None:
+    async def _child_failed(self, child: ActorRef[Any], error: BaseException) -> None:
         if child is self._journal:
             # Nothing can be said without it. The engine dies as well; the leases end by themselves.
             raise RuntimeError("the journal died") from error

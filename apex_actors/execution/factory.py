@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.actors import ActorRef, LoopActor
 from apex_actors.execution.engine import UserExecutionEngine
 from apex_actors.execution.pipeline import Pipeline
 from apex_actors.execution.publishing import Announcer
@@ -29,9 +29,9 @@ class ExecutionEngineFactory:
         self._pipelines = dict(pipelines)
         self._settings = settings
 
-    def start_engine(self, worker: LoopActor, user_id: int) -> LoopActorRef[UserExecutionEngine]:
+    def start_engine(self, worker: LoopActor, user_id: int) -> ActorRef[UserExecutionEngine]:
         """Start the engine of a user as a child of ``worker``."""
-        engine: LoopActorRef[Any] = worker.start_child(
+        engine: ActorRef[Any] = worker.start_child(
             UserExecutionEngine,
             user_id=user_id,
             worker=worker.ref,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from apex_actors.actors import LoopActor, LoopActorRef, LoopFuture
+from apex_actors.actors import ActorRef, Future, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.ledger import RunLedger, Said
 from apex_actors.execution.publishing import Announcer
@@ -56,7 +56,7 @@ class Append:
     writes: tuple[Write, ...] = ()
     abort_tools: bool = False
     close_reason: str | None = None
-    committed: LoopFuture[None] = field(default_factory=LoopFuture)
+    committed: Future[None] = field(default_factory=Future)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Journal(LoopActor):
 class RunJournal:
     """The journal as one run sees it: ``say`` without waiting, ``commit`` to be sure."""
 
-    def __init__(self, journal: LoopActorRef[Journal], context: UserExecutionContext) -> None:
+    def __init__(self, journal: ActorRef[Journal], context: UserExecutionContext) -> None:
         self._journal = journal
         self._context = context
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from apex_actors.actors import LoopActor, LoopActorRef
+from apex_actors.actors import ActorRef, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.journal import RunJournal
 from apex_actors.execution.ledger import RunLedger
@@ -58,6 +58,4 @@ class Pipeline(Protocol):
     The supervisor ends the run through ``RunExits`` and then tells its parent RunEnded.
     """
 
-    def start_supervisor(
-        self, engine: LoopActor, assignment: RunAssignment
-    ) -> LoopActorRef[Any]: ...
+    def start_supervisor(self, engine: LoopActor, assignment: RunAssignment) -> ActorRef[Any]: ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from apex_actors.actors import ChildFailed, LoopActor, LoopActorRef
+from apex_actors.actors import ActorRef, ChildFailed, LoopActor
 from apex_actors.execution.engine import Abandon, Execute, UserExecutionEngine
 from apex_actors.execution.factory import ExecutionEngineFactory
 from apex_actors.execution.pipeline import RunEnded
@@ -41,7 +41,7 @@ class _ExtendLeases:
 
 @dataclass(slots=True)
 class _Engine:
-    ref: LoopActorRef[UserExecutionEngine]
+    ref: ActorRef[UserExecutionEngine]
     runs: set[UUID] = field(default_factory=set)
 
 
@@ -165,7 +165,7 @@ class Worker(LoopActor):
             del self._engines[user_id]
             engine.ref.kill()
 
-    def _engine_failed(self, child: LoopActorRef[Any]) -> None:
+    def _engine_failed(self, child: ActorRef[Any]) -> None:
         for user_id, engine in list(self._engines.items()):
             if engine.ref is child:
                 self._forget(user_id)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from apex_actors.actors import ActorDeadError, LoopActor, LoopActorRef
+from apex_actors.actors import ActorDeadError, ActorRef, LoopActor
 from apex_actors.gateway.handshake import Admitted, Resume
 from apex_actors.gateway.registry import (
     Behind,
@@ -81,7 +81,7 @@ class _CloseNow:
 class SocketMessages:
     """Turns what a socket receives into messages to the connection's actor."""
 
-    ref: "LoopActorRef[ConnectionActor]"
+    ref: "ActorRef[ConnectionActor]"
 
     def frame_received(self, text: str) -> None:
         """Queue a frame behind those before it."""
@@ -107,7 +107,7 @@ class ConnectionServices:
 
     log: EventLog
     sessions: SessionCache
-    registry: LoopActorRef[ConnectionRegistry]
+    registry: ActorRef[ConnectionRegistry]
     router: MessageRouter
     settings: GatewaySettings
 

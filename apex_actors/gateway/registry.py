@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from apex_actors.actors import ActorDeadError, LoopActor, LoopActorRef
+from apex_actors.actors import ActorDeadError, ActorRef, LoopActor
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.notices import Notice
 from apex_actors.storage.errors import StorageError
@@ -27,7 +27,7 @@ class Connected:
 
     connection_id: str
     user_id: int
-    ref: LoopActorRef[Any]
+    ref: ActorRef[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Opened:
     """A connection is there, whether or not its user's log can be read: it takes heartbeats."""
 
     connection_id: str
-    ref: LoopActorRef[Any]
+    ref: ActorRef[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Behind:
     """A connection could not read its log: it is told LogAdvanced when the log can be read."""
 
     connection_id: str
-    ref: LoopActorRef[Any]
+    ref: ActorRef[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class _User:
-    connections: dict[str, LoopActorRef[Any]] = field(default_factory=dict)
+    connections: dict[str, ActorRef[Any]] = field(default_factory=dict)
     seq: int = 0
 
 
@@ -145,7 +145,7 @@ class LogLookout(LoopActor):
     Receives _Look, tells the registry _Seen, once for each.
     """
 
-    def __init__(self, *, log: EventLog, registry: LoopActorRef[Any]) -> None:
+    def __init__(self, *, log: EventLog, registry: ActorRef[Any]) -> None:
         super().__init__()
         self._log = log
         self._registry = registry
@@ -183,12 +183,12 @@ class ConnectionRegistry(LoopActor):
         super().__init__()
         self._slot_s = heartbeat_interval_s / WHEEL_SLOTS
         self._poll_interval_s = poll_interval_s
-        self._connections: dict[str, LoopActorRef[Any]] = {}
+        self._connections: dict[str, ActorRef[Any]] = {}
         self._users: dict[int, _User] = {}
         self._user_of: dict[str, int] = {}
-        self._behind: dict[str, LoopActorRef[Any]] = {}
+        self._behind: dict[str, ActorRef[Any]] = {}
         self._lookout = self.start_child(LogLookout, log=log, registry=self.ref)
-        self._wheel: list[dict[str, LoopActorRef[Any]]] = [{} for _ in range(WHEEL_SLOTS)]
+        self._wheel: list[dict[str, ActorRef[Any]]] = [{} for _ in range(WHEEL_SLOTS)]
         self._slot = 0
 
     def on_start(self) -> None:
@@ -232,7 +232,7 @@ class ConnectionRegistry(LoopActor):
             case Disconnected(connection_id):
                 self._close(connection_id)
 
-    def _open(self, connection_id: str, ref: LoopActorRef[Any]) -> None:
+    def _open(self, connection_id: str, ref: ActorRef[Any]) -> None:
         self._connections[connection_id] = ref
         # The slot just behind the hand: the first ping after a whole interval, and those who
         # came in one moment are pinged in one moment only if they came in one slot's time.
@@ -301,7 +301,7 @@ class ConnectionRegistry(LoopActor):
             _tell(ref, LogAdvanced(self._user_of.get(connection_id)))
 
 
-def _tell(ref: LoopActorRef[Any], message: object) -> None:
+def _tell(ref: ActorRef[Any], message: object) -> None:
     try:
         ref.tell(message)
     except ActorDeadError:

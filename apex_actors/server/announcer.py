@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from apex_actors.actors import ActorDeadError, LoopActor, LoopActorRef
+from apex_actors.actors import ActorDeadError, ActorRef, LoopActor
 from apex_actors.execution.worker import WorkAvailable
 from apex_actors.gateway.registry import EventsCommitted, LogAdvanced
 from apex_actors.protocol.events import Event
@@ -29,9 +29,9 @@ class NodeAnnouncer:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[str, LoopActorRef[Any]] = {}
+        self._targets: dict[str, ActorRef[Any]] = {}
 
-    def attach(self, **targets: LoopActorRef[Any]) -> None:
+    def attach(self, **targets: ActorRef[Any]) -> None:
         """Name the node's ``registry``, ``worker`` and ``relay``, as far as it has them."""
         self._targets.update(targets)
 

@@ -33,6 +33,6 @@ def configure_logging(*, level: str, style: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These speak of whole requests and statements below this level.
-    for name in ("uvicorn", "uvicorn.error", "asyncio", "websockets"):
+    # These speak of whole requests, statements and messages below this level.
+    for name in ("uvicorn", "uvicorn.error", "asyncio", "websockets", "apex_actors.actors"):
         logging.getLogger(name).setLevel(logging.WARNING)

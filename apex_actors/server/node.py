@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from apex_actors.actors import ActorDeadError, LoopActorRef
+from apex_actors.actors import ActorDeadError, ActorRef
 from apex_actors.agents import CostPipeline
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution import (
@@ -110,8 +110,8 @@ class Node:
         self.name = uuid.uuid4().hex[:12]
         self._stack = AsyncExitStack()
         self._announcer = NodeAnnouncer()
-        self.registry: LoopActorRef[ConnectionRegistry] | None = None
-        self._worker: LoopActorRef[Worker] | None = None
+        self.registry: ActorRef[ConnectionRegistry] | None = None
+        self._worker: ActorRef[Worker] | None = None
         self._server: UvicornServer | None = None
         self._health: Health | None = None
         self._doorkeeper: Doorkeeper | None = None
@@ -120,7 +120,7 @@ class Node:
         self.catalogue = PriceCatalogue()
         self.port = 0
         self._draining = False
-        self._vital: list[LoopActorRef[Any]] = []
+        self._vital: list[ActorRef[Any]] = []
 
     @property
     def url(self) -> str:
@@ -192,7 +192,7 @@ class Node:
         """Until a signal comes (None), or a vital actor dies (its name)."""
         waits: dict[asyncio.Task[Any], str | None] = {asyncio.create_task(signalled.wait()): None}
         for ref in self._vital:
-            waits[asyncio.create_task(ref.stopped())] = ref.actor_class.__name__
+            waits[asyncio.ensure_future(ref.stopped())] = ref.actor_class.__name__
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -365,7 +365,7 @@ class Node:
 
     # Helpers.
 
-    def _stop_with_node(self, ref: LoopActorRef[Any]) -> None:
+    def _stop_with_node(self, ref: ActorRef[Any]) -> None:
         self._vital.append(ref)
 
         async def stop() -> None:

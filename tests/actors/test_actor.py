@@ -9,10 +9,10 @@ import pytest
 
 from apex_actors.actors import (
     ActorDeadError,
+    ActorSystem,
     BlockingCallError,
     ChildFailed,
     LoopActor,
-    LoopDispatcher,
 )
 
 
@@ -161,10 +161,11 @@ async def test_children_stop_before_their_parent(log):
             log.append("parent stop")
 
     ref = Parent.start()
+    await ref.started()
     ref.kill()
     await ref.stopped()
     assert log[-2:] == ["stop", "parent stop"]
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 async def test_a_blocking_get_on_the_loop_is_refused_with_words(log):
@@ -209,7 +210,7 @@ async def test_timers_tell_later_and_die_with_the_actor(log, eventually):
         def on_receive(self, message):
             if message == "set":
                 self.tell_later(0.001, "tick")
-                self.cancel_timer(self.tell_later(0.001, "cancelled"))
+                self.tell_later(0.001, "cancelled").cancel()
                 self.tell_later(60, "never")
             else:
                 super().on_receive(message)

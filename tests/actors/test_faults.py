@@ -1,16 +1,12 @@
 """Actors among broken hooks, impatient askers and cancelled waits: one of them, never all."""
 
 import asyncio
-import logging
 
 import pytest
 
-from apex_actors.actors import ActorDeadError, ChildFailed, LoopActor, LoopDispatcher
+from apex_actors.actors import ActorDeadError, ActorSystem, ChildFailed, LoopActor
 
-
-@pytest.fixture(autouse=True)
-def expected_failures_are_quiet(caplog):
-    caplog.set_level(logging.CRITICAL, logger="apex_actors.actors")
+pytestmark = pytest.mark.usefixtures("expected_failures_are_quiet")
 
 
 async def cancelled_wait():
@@ -44,7 +40,7 @@ class Parent(LoopActor):
 async def stop(ref):
     ref.kill()
     await asyncio.wait_for(ref.stopped(), 5)
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 async def test_an_asker_that_has_given_up_does_not_take_the_dispatcher_with_it():
@@ -113,7 +109,7 @@ async def test_a_kill_from_its_own_handler_ends_the_actor():
     await asyncio.wait_for(ref.stopped(), 5)
     with pytest.raises(ActorDeadError):
         await asked
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 async def test_a_parent_is_not_told_of_the_child_that_it_killed():
@@ -149,6 +145,8 @@ async def test_a_handler_that_ends_although_it_was_cancelled_delays_the_stop_and
 
 async def test_a_turn_that_breaks_does_not_cost_others_theirs():
     class Broken:
+        queued = False
+
         def take_turn(self, _throughput):
             raise ValueError("a bug of the runtime")
 
@@ -157,7 +155,7 @@ async def test_a_turn_that_breaks_does_not_cost_others_theirs():
     loop.set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
     ref = Echo.start()
     await ref.ask_async("ready")
-    LoopDispatcher.current().schedule(Broken())
+    ActorSystem.current().loop_dispatcher.schedule(Broken())
     assert await ref.ask_async("behind it", timeout=5) == "behind it"
     assert [str(error) for error in reported] == ["a bug of the runtime"]
     await stop(ref)

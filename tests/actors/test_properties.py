@@ -8,7 +8,7 @@ import pykka
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apex_actors.actors import LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.actors.dispatcher import THROUGHPUT
 
 
@@ -98,7 +98,7 @@ def test_no_message_is_lost_or_doubled_and_each_sender_is_heard_in_order(scripts
         ref.kill()
         await ref.stopped()
         assert witness.stopped == 1
-        assert LoopDispatcher.current().alive() == []
+        assert ActorSystem.current().alive() == []
 
     asyncio.run(scenario())
 
@@ -141,7 +141,7 @@ def test_after_a_kill_at_any_moment_each_asker_has_an_answer_and_nothing_is_hand
             assert numbers == list(range(len(numbers)))
         assert (witness.busy, witness.stopped) == (0, 1)
         assert witness.most_busy <= 1
-        assert LoopDispatcher.current().alive() == []
+        assert ActorSystem.current().alive() == []
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(scenario())
@@ -163,7 +163,7 @@ class Family(LoopActor):
     async def on_stop(self):
         await asyncio.sleep(0)
         self.order.append(self.actor_urn)
-        assert all(ref.actor_urn in self.order for ref in self._actor_children.values())
+        assert all(ref.actor_urn in self.order for ref in self.children)
 
     def on_receive(self, _message):
         return asyncio.sleep(3600)
@@ -180,12 +180,12 @@ def test_a_family_killed_at_any_moment_leaves_nobody(shape, turns):
         ref = Family.start(shape, order)
         for _ in range(turns):
             await asyncio.sleep(0)
-        alive = len(LoopDispatcher.current().alive())
+        alive = len(ActorSystem.current().alive())
         ref.kill()
         await asyncio.wait_for(ref.stopped(), 5)
         assert order[-1] == ref.actor_urn
         assert len(order) == len(set(order)) >= alive
-        assert LoopDispatcher.current().alive() == []
+        assert ActorSystem.current().alive() == []
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(scenario())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import BaseModel
 
-from apex_actors.actors import LoopDispatcher
+from apex_actors.actors import ActorSystem
 from apex_actors.agents import StepOutcome, SubAgent, SupervisorAgent
 from apex_actors.execution import (
     Acceptance,
@@ -227,5 +227,5 @@ async def scene(database, eventually):
         worker.kill()
         await worker.stopped()
     # Whatever the run was: no actor and no task of it is left.
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
     await eventually(lambda: asyncio.all_tasks() - before == {asyncio.current_task()})

@@ -76,7 +76,9 @@ def test_every_command_and_option_named_exists(pages):
 
 def test_the_commands_are_looked_for_where_they_are(page_named):
     """A check that finds no commands would find no wrong ones either."""
-    assert "token ann --org acme --mode development" in calls(page_named("docs/tutorial.md"))
+    assert "token ann --org acme --mode development" in calls(
+        page_named("docs/tutorials/first-report.md")
+    )
     assert "migrate --check    # lists" in " ".join(calls(page_named("docs/how-to/operate.md")))
 
 

@@ -14,7 +14,7 @@ from apex_actors.costs.records import UsageRecord
 
 @pytest.fixture
 def tutorial(page_named):
-    return page_named("docs/tutorial.md")
+    return page_named("docs/tutorials/first-report.md")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from apex_actors.actors import LoopDispatcher
+from apex_actors.actors import ActorSystem
 from apex_actors.protocol import Event, LogCheck, RunGrammar, is_event
 from apex_actors.server.node import DEVELOPMENT_ORG, Node
 
@@ -245,7 +245,7 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
             await frames_until(socket, "run_finished")
 
             def kinds():
-                return {ref.actor_class.__name__ for ref in LoopDispatcher.current().alive()}
+                return {ref.actor_class.__name__ for ref in ActorSystem.current().alive()}
 
             standing = {
                 "ConnectionActor",
@@ -257,7 +257,7 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
             await eventually(lambda: kinds() == standing)
         port = node.port
     gc.collect()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
     assert asyncio.all_tasks() == tasks
     assert set(process.children(recursive=True)) <= set(children)
     sockets = [c for c in process.net_connections() if c.laddr and c.laddr.port == port]

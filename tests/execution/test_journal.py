@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from apex_actors.actors import LoopDispatcher
+from apex_actors.actors import ActorSystem
 from apex_actors.execution import Journal, MessageToAccept, RunJournal, RunLedger, Said
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.journal import CloseBook, OpenBook
@@ -90,7 +90,7 @@ async def start_journal(faulty, announcer, user_id):
         await journal.stopped()
     if faulty.settling:
         await asyncio.wait(faulty.settling)
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 @pytest.fixture

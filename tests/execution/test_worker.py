@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from apex_actors.actors import LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.execution import (
     Answer,
     Drain,
@@ -84,7 +84,7 @@ async def start_worker(database, announcer, runs):
     for worker in workers:
         worker.kill()
         await worker.stopped()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 @pytest.fixture

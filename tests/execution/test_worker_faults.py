@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from apex_actors.actors import ChildFailed, LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, ChildFailed, LoopActor
 from apex_actors.execution import (
     Answer,
     ExecutionEngineFactory,
@@ -148,7 +148,7 @@ async def start_worker(database, announcer, runs, pipeline):
     for worker in workers:
         worker.kill()
         await worker.stopped()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 @pytest.fixture

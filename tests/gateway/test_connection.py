@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from websockets.asyncio.client import connect
 
-from apex_actors.actors import LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.gateway.connection import (
     REPLAY_CHUNK_BYTES,
     ConnectionActor,
@@ -195,7 +195,7 @@ class Scene:
         for ref in self.refs:
             ref.kill()
             await ref.stopped()
-        assert LoopDispatcher.current().alive() == []
+        assert ActorSystem.current().alive() == []
 
 
 @pytest.fixture
@@ -552,9 +552,9 @@ async def test_a_client_that_never_reads_is_cut_and_the_node_keeps_none_of_it(se
     )
     async with Node(settings.model_copy(update={"gateway": gateway})) as node:
         epoch = await big_log(node, 900, 8_000)
-        alive = len(LoopDispatcher.current().alive())
+        alive = len(ActorSystem.current().alive())
         async with open_socket(node, f"?after=0&epoch={epoch}", max_queue=1, close_timeout=0.1):
-            await eventually(lambda: len(LoopDispatcher.current().alive()) == alive, timeout_s=5)
+            await eventually(lambda: len(ActorSystem.current().alive()) == alive, timeout_s=5)
 
 
 def test_the_settings_refuse_what_cannot_work():

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from apex_actors.actors import LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.gateway.registry import (
     RECONNECT_AFTER_MS,
     Behind,
@@ -101,7 +101,7 @@ async def scene():
     for ref in [scene.registry, *scene.refs]:
         ref.kill()
         await ref.stopped()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 def event(seq):

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from websockets.asyncio.client import connect
 
-from apex_actors.actors import LoopActor, LoopDispatcher
+from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.execution.worker import WorkAvailable
 from apex_actors.gateway.registry import EventsCommitted, LogAdvanced
 from apex_actors.protocol import Event, LogCheck, RunGrammar, is_event
@@ -65,7 +65,7 @@ async def relay_of():
     for ref in refs:
         ref.kill()
         await ref.stopped()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
     assert asyncio.all_tasks() <= before
 
 
@@ -149,7 +149,7 @@ async def nodes(sample_settings):
             return await stack.enter_async_context(Node(settings, part=part))
 
         yield start
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 def open_socket(node, query=""):

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from apex_actors.actors import LoopDispatcher
+from apex_actors.actors import ActorSystem
 from apex_actors.server.node import Node, NodeFailedError, Part
 
 
@@ -21,17 +21,17 @@ async def test_a_signal_ends_a_node_in_order(settings):
     running = await run(Node(settings))
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(running, 30)
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 @pytest.mark.parametrize("name", ["ConnectionRegistry", "Worker"])
 async def test_a_node_ends_when_a_vital_actor_dies(settings, name):
     running = await run(Node(settings))
-    [ref] = [r for r in LoopDispatcher.current().alive() if r.actor_class.__name__ == name]
+    [ref] = [r for r in ActorSystem.current().alive() if r.actor_class.__name__ == name]
     ref.kill()
     with pytest.raises(NodeFailedError, match=name):
         await asyncio.wait_for(running, 30)
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
 
 
 async def test_a_node_that_fails_to_start_leaves_nothing(settings):
@@ -41,14 +41,14 @@ async def test_a_node_that_fails_to_start_leaves_nothing(settings):
     with pytest.raises(Exception, match="--port"):
         await Node(taken).start()
     await first.stop()
-    assert LoopDispatcher.current().alive() == []
+    assert ActorSystem.current().alive() == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize("part", [Part.GATEWAY, Part.WORKER])
 async def test_a_part_of_a_node_runs_alone(settings, part):
     async with Node(settings, part=part) as node:
-        kinds = {ref.actor_class.__name__ for ref in LoopDispatcher.current().alive()}
+        kinds = {ref.actor_class.__name__ for ref in ActorSystem.current().alive()}
         assert ("Worker" in kinds) == part.works
         assert ("ConnectionRegistry" in kinds) == part.serves
         assert bool(node.port) == part.serves
