@@ -54,11 +54,12 @@ class Cell:
     done. What is done in which phase of life stands in ``lifecycle``, what parents decide in
     ``supervisor``, who is told of an end in ``death_watch``.
 
-    ``blocked`` is down only while the actor may be given a message: it runs, is not suspended, and no
-    handler is under way. ``task`` is the task of a handler or hook that waits; ``after_task`` is what goes on when it
-    has ended because it was interrupted, ``after_children`` when the last child has. ``queued`` is up
-    while the cell stands in the queue of its dispatcher, where it stands once: twice would be two turns
-    for one of the others'.
+    ``blocked`` is down only while the actor may be given a message: it runs, is not suspended,
+    and no handler is under way. ``task`` is the task of a handler or hook that waits;
+    ``after_task`` is what goes on when it has ended because it was interrupted,
+    ``after_children`` when the last child has. ``queued`` is up while the cell stands in the
+    queue of its dispatcher, where it stands once: twice would be two turns for one of the
+    others'.
     """
 
     __slots__ = (

@@ -123,9 +123,9 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
     ) -> None:
         """Send ``message`` and wait for nothing, from any thread.
 
-        ``lane``: Lane.CONTROL goes before all of Lane.NORMAL, which is the default. ``expires_in_s``: where its turn comes later
-        than that, it becomes a dead letter instead. Raises ActorDeadError, and what a bounded
-        mailbox says to a message too many.
+        ``lane``: Lane.CONTROL goes before all of Lane.NORMAL, which is the default.
+        ``expires_in_s``: where its turn comes later than that, it becomes a dead letter instead.
+        Raises ActorDeadError, and what a bounded mailbox says to a message too many.
         """
         mailbox = self._mailbox
         if mailbox.plain and lane is None and expires_in_s is None:

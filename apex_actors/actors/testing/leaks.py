@@ -26,7 +26,8 @@ class LeakCheck:
 
     Looked for are living actors of ``system``; tasks of the running loop other than the current one;
     timers of actors on it; threads, but not those that the loop keeps for ``to_thread`` and pools for
-    their actors. Of loops that are not asyncio's own (uvloop) timers are not known. With ``everything`` tasks and timers count that were there when it was made.
+    their actors. Of loops that are not asyncio's own (uvloop) timers are not known. With
+    ``everything`` tasks and timers count that were there when it was made.
     """
 
     def __init__(self, system: ActorSystem, *, everything: bool = False) -> None:
