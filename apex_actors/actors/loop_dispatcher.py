@@ -139,12 +139,9 @@ class LoopDispatcher(Dispatcher):
             understudy.retire()
 
     def _arm(self) -> None:
-        self._armed = True
+        loop = self.loop
         context = self._context.copy()
-        loop = self._loop()
-        if loop is None or loop.is_closed():
-            self._armed = False
-            raise NoEventLoopError("the event loop of this actor is closed")
+        self._armed = True
         try:
             if get_ident() == self._thread_id and loop.is_running():
                 loop.call_soon(self._drain, context=context)

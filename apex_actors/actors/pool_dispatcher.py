@@ -4,18 +4,15 @@ import contextvars
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from apex_actors.actors.blocking import tell_of_blocking
-from apex_actors.actors.dispatcher import Dispatcher, Handle
-from apex_actors.actors.errors import AsyncHandlerError
+from apex_actors.actors.plain_dispatcher import PlainDispatcher
 
 if TYPE_CHECKING:
     from apex_actors.actors.cell import Cell
     from apex_actors.actors.system import ActorSystem
-    from apex_actors.actors.understudy import Outcome
 
 logger = logging.getLogger("apex_actors.actors")
 
@@ -34,7 +31,7 @@ class PoolStatistics:
     """Cells that wait for a thread."""
 
 
-class PoolDispatcher(Dispatcher):
+class PoolDispatcher(PlainDispatcher):
     """At most ``size`` threads at work; one more for each that is known to wait.
 
     Threads come when there is work for them and go after IDLE_S without any. A handler that waits
@@ -45,9 +42,8 @@ class PoolDispatcher(Dispatcher):
     def __init__(self, system: "ActorSystem", size: int) -> None:
         if size < 1:
             raise ValueError("a pool has at least one thread")
-        self._system = system
+        super().__init__(system)
         self._size = size
-        self.clock = system.loop_dispatcher.clock
         self._changed = threading.Condition()
         self._ready: deque[Cell] = deque()
         self._threads = 0
@@ -72,15 +68,6 @@ class PoolDispatcher(Dispatcher):
             cell.queued = True
             self._ready.append(cell)
             self._see_to_threads()
-
-    def run(self, coroutine: Coroutine[Any, Any, Any], outcome: "Outcome") -> None:
-        """Refuse it: a pool's handlers are plain."""
-        coroutine.close()
-        outcome(None, AsyncHandlerError("handlers and hooks of this actor type are plain"))
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Handle:
-        """Call ``callback`` on the system's loop after ``delay_s`` seconds."""
-        return self._system.loop_dispatcher.call_later(delay_s, callback)
 
     def _see_to_threads(self) -> None:
         """Wake or start one where there is work and may be one more at it; the lock is held."""

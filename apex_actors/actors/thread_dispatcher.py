@@ -4,28 +4,24 @@ import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from apex_actors.actors.dispatcher import Dispatcher, Handle
-from apex_actors.actors.errors import AsyncHandlerError
+from apex_actors.actors.plain_dispatcher import PlainDispatcher
 
 if TYPE_CHECKING:
     from apex_actors.actors.cell import Cell
     from apex_actors.actors.system import ActorSystem
-    from apex_actors.actors.understudy import Outcome
 
 logger = logging.getLogger("apex_actors.actors")
 
 _numbers = itertools.count()
 
 
-class ThreadDispatcher(Dispatcher):
+class ThreadDispatcher(PlainDispatcher):
     """Turns of one cell, all on one thread, which begins with the first and ends with the actor."""
 
     def __init__(self, system: "ActorSystem", name: str, *, daemon: bool) -> None:
-        self._system = system
-        self.clock = system.loop_dispatcher.clock
+        super().__init__(system)
         self._ready: queue.SimpleQueue[Cell | None] = queue.SimpleQueue()
         self._lock = threading.RLock()  # a turn taken under it may ask for another one
         self._name = name
@@ -48,15 +44,6 @@ class ThreadDispatcher(Dispatcher):
             # The actor is dead and its thread gone: what is still asked of its cell (a watcher,
             # say) is answered here.
             cell.take_turn(self.clock())
-
-    def run(self, coroutine: Coroutine[Any, Any, Any], outcome: "Outcome") -> None:
-        """Refuse it: handlers on threads are plain."""
-        coroutine.close()
-        outcome(None, AsyncHandlerError("handlers and hooks of this actor type are plain"))
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Handle:
-        """Call ``callback`` on the system's loop after ``delay_s`` seconds."""
-        return self._system.loop_dispatcher.call_later(delay_s, callback)
 
     def released(self, _cell: "Cell", /) -> None:
         """End the thread behind what it has to do."""

@@ -1,4 +1,4 @@
-"""An actor system whose threads live on the same clock as its loop, and whose work can be seen."""
+"""An actor system of which a test can see whether it is at work."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ _AT_WORK: Final = frozenset({Phase.SPAWNED, Phase.STARTING, Phase.STOPPING})
 
 
 class KitSystem(ActorSystem):
-    """An ActorSystem whose pool and threads use the clock of its loop dispatcher."""
+    """An ActorSystem that says whether its pool or a thread has something to do."""
 
     def __init__(
         self,
@@ -38,15 +38,8 @@ class KitSystem(ActorSystem):
             hooks=hooks,
             pool_size=pool_size,
         )
-        self.pool_dispatcher.clock = self.loop_dispatcher.clock
         self._waits: tuple[float, PoolStatistics] | None = None
         self._waits_since = 0.0
-
-    def new_thread_dispatcher(self, name: str, *, daemon: bool) -> ThreadDispatcher:
-        """A thread for one actor."""
-        dispatcher = super().new_thread_dispatcher(name, daemon=daemon)
-        dispatcher.clock = self.loop_dispatcher.clock
-        return dispatcher
 
     def is_at_work(self) -> bool:
         """Whether the pool or a thread has something to do, as far as can be seen from outside."""
