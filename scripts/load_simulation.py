@@ -151,7 +151,7 @@ class SimulatedUser:
         last = max(event["seq"] for event in self._received)
         events: list[dict[str, Any]] = []
         async with ApexClient(self._url, token=self._token, position=self._start) as client:
-            if client.welcome["recovered"] is not True:
+            if client.welcome.recovered is not True:
                 self._violates(DELIVERED, "the position of the welcome was not recovered")
                 return
             with contextlib.suppress(TimeoutError):

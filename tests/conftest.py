@@ -14,15 +14,19 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
+import jsonschema
 import psycopg
 import pytest
 import redis
 
 from apex_actors.actors import ActorSystem
 from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.protocol.asyncapi import asyncapi_document
+from apex_actors.protocol.scalars import format_timestamp, parse_timestamp
 from apex_actors.server.node import Node
 from apex_actors.server.settings import Settings, load_settings
 from apex_actors.storage.database import Database
@@ -50,6 +54,47 @@ def eventually():
             await asyncio.sleep(0.005)
 
     return wait
+
+
+class WireSchema:
+    """Checks frames of real traffic against an AsyncAPI document, as a stranger's client would."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._names = document["components"]["messages"]
+        self._formats = jsonschema.FormatChecker(["uuid"])
+        self._formats.checks("date-time", raises=ValueError)(self._is_timestamp)
+
+    def sent(self, frame: dict[str, Any]) -> None:
+        """A frame that a client sends must be one of the document's messages."""
+        self._check(frame, "json_rpc_request" if "jsonrpc" in frame else frame["type"])
+
+    def received(self, frame: dict[str, Any]) -> None:
+        """And so must what the server answers or says."""
+        if "jsonrpc" in frame:
+            name = "json_rpc_error" if "error" in frame else "json_rpc_response"
+        elif "event_id" in frame or f"server_{frame['type']}" not in self._names:
+            name = frame["type"]
+        else:
+            name = f"server_{frame['type']}"
+        self._check(frame, name)
+
+    def _check(self, frame: dict[str, Any], name: str) -> None:
+        assert name in self._names, f"the document has no message {name}"
+        schema = {**self._document, "$ref": f"#/components/messages/{name}/payload"}
+        checker = jsonschema.Draft7Validator(schema, format_checker=self._formats)
+        found = [f"{error.json_path}: {error.message}" for error in checker.iter_errors(frame)]
+        assert found == [], f"{name}: {found}"
+
+    @staticmethod
+    def _is_timestamp(value: object) -> bool:
+        return not isinstance(value, str) or format_timestamp(parse_timestamp(value)) == value
+
+
+@pytest.fixture(scope="session")
+def wire_schema() -> WireSchema:
+    """The document of the protocol as the models make it: ``wire_schema.received(frame)``."""
+    return WireSchema(asyncapi_document(version="0", server="ws://localhost"))
 
 
 @pytest.fixture

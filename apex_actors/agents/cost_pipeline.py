@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from apex_actors.actors import ActorRef, LoopActor
 from apex_actors.agents.cost_tools import PlanArguments, compose, dump, load, plan_key
@@ -12,16 +13,27 @@ from apex_actors.agents.optimization_agent import OptimizationAgent
 from apex_actors.agents.report_agent import ReportAgent
 from apex_actors.agents.sub_agent import SubAgent
 from apex_actors.agents.supervisor import SupervisorAgent
+from apex_actors.costs.charts import charts_of
 from apex_actors.costs.levers import SavingsPlan
 from apex_actors.costs.markdown import render_markdown
 from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.costs.report import CostReport
 from apex_actors.execution.pipeline import Answer, RunAssignment
-from apex_actors.protocol.payloads import AgentName
+from apex_actors.protocol.payloads import AgentName, Artifact
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.errors import CacheUnavailableError
 from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.work import WorkRunner
 
 logger = logging.getLogger(__name__)
+
+#: The forms in which an answer can be fetched: the kind of the artifact, and its name.
+REPORT_FORMS: Final = (
+    ("html", "report.html"),
+    ("markdown", "report.md"),
+    ("csv", "report.csv"),
+    ("json", "report.json"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +44,45 @@ class _Step:
     start: Callable[[LoopActor, RunAssignment], ActorRef[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """What becomes of the results of one run."""
+
+    pipeline: "CostPipeline"
+    run_id: UUID
+
+    def answer(self, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
+        return self.pipeline.answer(self.run_id, results)
+
+    async def after_completion(
+        self, assignment: RunAssignment, results: Mapping[AgentName, Mapping[str, Any]]
+    ) -> None:
+        await self.pipeline.after_completion(assignment, results)
+
+
 class CostPipeline:
-    """Answers questions about AI costs from the tenant's own records."""
+    """Answers questions about AI costs from the tenant's own records.
+
+    :param work: does what takes long beside the event loop.
+    :param sign_link: makes a path of this server a URL that opens it for a while without a token.
+    """
 
     name: ClassVar[str] = "costs"
 
     def __init__(
-        self, *, usage: UsageRepository, catalogue: PriceCatalogue, cache: ResultCache
+        self,
+        *,
+        usage: UsageRepository,
+        catalogue: PriceCatalogue,
+        cache: ResultCache,
+        work: WorkRunner,
+        sign_link: Callable[[str], str],
     ) -> None:
         self._usage = usage
         self._catalogue = catalogue
         self._cache = cache
+        self._work = work
+        self._sign_link = sign_link
         self._steps = (
             _Step(DataAgent.name, DataAgent.opening, essential=True, start=self._start_data),
             _Step(
@@ -63,19 +103,28 @@ class CostPipeline:
             assignment=assignment,
             engine=engine.ref,
             steps=self._steps,
-            assembly=self,
+            assembly=_Answering(self, assignment.context.run_id),
         )
 
-    def answer(self, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
-        """The report agent's answer, or what the figures alone allow."""
+    def answer(self, run_id: UUID, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
+        """The report agent's answer, or what the figures alone allow, with links to its forms."""
         written = results.get(AgentName.REPORT)
         if written is not None:
-            return Answer(written["content"], written["report"])
+            report = load(CostReport, written["report"])
+            return Answer(written["content"], written["report"], self._artifacts(run_id, report))
         data = results.get(AgentName.DATA)
         if data is None:
             return None
         report = compose(data, results.get(AgentName.OPTIMIZATION))
-        return Answer(render_markdown(report), dump(report))
+        return Answer(render_markdown(report), dump(report), self._artifacts(run_id, report))
+
+    def _artifacts(self, run_id: UUID, report: CostReport) -> tuple[Artifact, ...]:
+        forms = [(kind, name, name) for kind, name in REPORT_FORMS]
+        charts = [("chart", f"{name}.svg", f"charts/{name}.svg") for name in charts_of(report)]
+        return tuple(
+            Artifact(name=name, kind=kind, url=self._sign_link(f"/api/runs/{run_id}/{path}"))
+            for kind, name, path in (*forms, *charts)
+        )
 
     async def after_completion(
         self, assignment: RunAssignment, results: Mapping[AgentName, Mapping[str, Any]]
@@ -111,6 +160,7 @@ class CostPipeline:
             usage=self._usage,
             catalogue=self._catalogue,
             cache=self._cache,
+            work=self._work,
         )
 
     def _start_report(self, supervisor: LoopActor, assignment: RunAssignment) -> ActorRef[SubAgent]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from apex_actors.agents.tools import ToolCallContext
 from apex_actors.costs.formatting import plural, usd
-from apex_actors.costs.levers import SavingsPlan, Verdict, build_plan
+from apex_actors.costs.levers import SavingsPlan, Verdict
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.report import CostReport, build_report
 from apex_actors.costs.summary import Extent, UsageSummary
@@ -20,6 +20,8 @@ from apex_actors.protocol.payloads import AgentName
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.errors import CacheUnavailableError
 from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.usage_plan import plan_stored
+from apex_actors.storage.work import WorkRunner
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -120,22 +122,22 @@ class ReadCachedPlan:
 
 
 class BuildSavingsPlan:
-    """Re-prices every single request through the levers, in a thread of its own."""
+    """Re-prices every single request through the levers, beside the event loop."""
 
     name = "build_savings_plan"
 
-    def __init__(self, usage: UsageRepository, catalogue: PriceCatalogue) -> None:
+    def __init__(self, usage: UsageRepository, catalogue: PriceCatalogue, work: WorkRunner) -> None:
         self._usage = usage
         self._catalogue = catalogue
+        self._work = work
 
     async def run(self, arguments: PlanArguments, context: ToolCallContext) -> SavingsPlan:
-        time_range = arguments.time_range
-        requests = [
-            request
-            async for request in self._usage.iter_requests(context.execution.org, time_range)
-        ]
-        return await asyncio.to_thread(
-            build_plan, requests, catalogue=self._catalogue, time_range=time_range
+        return await self._work.call(
+            plan_stored,
+            self._usage.reader,
+            context.execution.org,
+            arguments.time_range,
+            self._catalogue,
         )
 
     def summary(self, output: SavingsPlan) -> str:

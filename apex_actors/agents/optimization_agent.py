@@ -20,6 +20,7 @@ from apex_actors.execution.pipeline import RunAssignment
 from apex_actors.protocol.payloads import AgentName, AgentStatus
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.work import WorkRunner
 
 
 class OptimizationAgent(SubAgent):
@@ -35,11 +36,13 @@ class OptimizationAgent(SubAgent):
         usage: UsageRepository,
         catalogue: PriceCatalogue,
         cache: ResultCache,
+        work: WorkRunner,
     ) -> None:
         super().__init__(assignment=assignment)
         self._usage = usage
         self._catalogue = catalogue
         self._cache = cache
+        self._work = work
 
     async def work(self, results: Mapping[AgentName, Mapping[str, Any]]) -> StepOutcome:
         data = results[AgentName.DATA]
@@ -61,7 +64,9 @@ class OptimizationAgent(SubAgent):
         plan = await self.use(ReadCachedPlan(self._cache, self._catalogue), arguments)
         if plan is None:
             self.think(f"Replaying {plural(totals.requests, 'request')} one by one.", 0.3)
-            plan = await self.use(BuildSavingsPlan(self._usage, self._catalogue), arguments)
+            plan = await self.use(
+                BuildSavingsPlan(self._usage, self._catalogue, self._work), arguments
+            )
         self.think(_finding(plan), 0.9)
         return StepOutcome(
             AgentStatus.OK,

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from apex_actors.actors import ActorDeadError, ActorRef, ChildFailed, Future, LoopActor
 from apex_actors.agents.sub_agent import PerformStep, StepOutcome, SubAgent
 from apex_actors.execution.exits import RunExits
-from apex_actors.execution.pipeline import Answer, RunAssignment, RunEnded
+from apex_actors.execution.pipeline import Answer, RunAssignment, RunEnded, StopWork
 from apex_actors.protocol.payloads import (
     AgentCompleted,
     AgentName,
@@ -88,8 +88,9 @@ class SupervisorAgent(LoopActor):
     """Leads one attempt at one run, from its first event to its exit.
 
     Asks sub-agents to PerformStep and receives their outcomes; says that they began and ended, so
-    that what it knows and what is stored are one. Tells its engine RunEnded when nothing is left
-    to do. Owns the results so far, all of which are stored. When it dies the engine ends the run
+    that what it knows and what is stored are one. Receives StopWork from its engine, and takes it
+    between two steps of its own: what is being committed then is committed. Tells its engine
+    RunEnded when nothing is left to do. Owns the results so far, all of which are stored. When it dies the engine ends the run
     with an error report.
     """
 
@@ -121,17 +122,20 @@ class SupervisorAgent(LoopActor):
     def on_receive(self, message: object) -> object:
         match message:
             case _Begin():
-                return self._guarded(self._begin())
+                work = self._begin()
             case _StepEnded():
-                return self._guarded(self._step_ended(message))
+                work = self._step_ended(message)
             case _Next():
-                return self._guarded(self._next())
+                work = self._next()
             case _TimeIsUp():
-                return self._guarded(self._time_is_up())
+                work = self._time_is_up()
+            case StopWork():
+                work = self._cancelled()
             case ChildFailed():
                 return None  # its step has ended with it, and that is told
             case _:
                 return super().on_receive(message)
+        return self._guarded(work)
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Without its lease or its database a run cannot be ended: it is left to the next worker."""
@@ -237,6 +241,11 @@ class SupervisorAgent(LoopActor):
     async def _time_is_up(self) -> None:
         await self._stop_working()
         await self._exits.timed_out(self._assembly.answer(self._results()))
+        self._end()
+
+    async def _cancelled(self) -> None:
+        await self._stop_working()
+        await self._exits.cancelled(self._assembly.answer(self._results()))
         self._end()
 
     async def _fail(self, error: BaseException) -> None:

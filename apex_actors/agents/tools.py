@@ -21,7 +21,7 @@ class ToolCallContext:
 
 
 class Tool(Protocol, Generic[Input_contra, Output]):
-    """Runs off the event loop: it awaits databases and hands computation to a thread."""
+    """Runs off the event loop: it awaits databases and hands computation to a runner or thread."""
 
     @property
     def name(self) -> str:

@@ -31,6 +31,7 @@ ModeOption = Annotated[
         "--mode", help="development or production.", show_default="APEX_MODE or production"
     ),
 ]
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 FOR_TRACES = "For traffic traces, which do not say it, for example"
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for programs.")]
 
@@ -125,6 +126,61 @@ def token(
             org=org,
             roles=role or [],
             lifetime_s=lifetime_s,
+            as_json=as_json,
+            mode=mode,
+            data_dir=data_dir,
+        )
+
+
+@app.command()
+def revoke(
+    user: Annotated[str | None, typer.Option(help="Revoke all tokens of this user.")] = None,
+    org: Annotated[
+        str | None, typer.Option(help="The user's organisation.", show_default="the user")
+    ] = None,
+    issued_before: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS,
+            metavar="TIME",
+            help="Of the user's tokens only those issued before this moment, such as 2026-11-22T10:00:00Z.",
+            show_default="now",
+        ),
+    ] = None,
+    jti: Annotated[
+        str | None,
+        typer.Option(help="Revoke the one token with this id instead."),
+    ] = None,
+    expires: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS,
+            metavar="TIME",
+            help="When that token expires, in the same form.",
+            show_default="the longest life from now",
+        ),
+    ] = None,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke tokens: of a user, or one by its id; connections that use them are closed."""
+    from apex_actors.cli.revoking import run_revoke  # noqa: PLC0415
+
+    if (user is None) == (jti is None):
+        raise typer.BadParameter("give one of --user and --jti")
+    if user is None and (org is not None or issued_before is not None):
+        raise typer.BadParameter("--org and --issued-before go with --user")
+    if jti is None and expires is not None:
+        raise typer.BadParameter("--expires goes with --jti")
+    with explained():
+        run_revoke(
+            user=user,
+            org=org,
+            issued_before=issued_before
+            and issued_before.replace(tzinfo=issued_before.tzinfo or UTC),
+            jti=jti,
+            expires=expires and expires.replace(tzinfo=expires.tzinfo or UTC),
             as_json=as_json,
             mode=mode,
             data_dir=data_dir,

@@ -15,7 +15,8 @@ from apex_actors.costs.formatting import percent, usd
 from apex_actors.costs.importers import ImportOptions
 from apex_actors.costs.importers.errors import UsageFileError
 from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.gateway.tokens import TokenAuthority
+from apex_actors.gateway.auth import TokenAuthority
+from apex_actors.gateway.settings import Algorithm
 from apex_actors.protocol.identity import Role
 from apex_actors.protocol.scalars import format_timestamp
 from apex_actors.server.secrets import development_secret
@@ -32,6 +33,11 @@ def run_token(
 ) -> None:
     """Print a token."""
     settings = load_settings(**flags)
+    if settings.auth.algorithm is not Algorithm.HS256:
+        fail(
+            f"tokens of {settings.auth.algorithm} are made by your issuer, who has the private key"
+        )
+        return
     secret = settings.auth.secret
     key = (
         secret.get_secret_value()

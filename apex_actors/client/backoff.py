@@ -28,6 +28,10 @@ class Backoff:
         self._attempts += 1
         return self._random.uniform(0, limit_s)
 
+    def long_delay_s(self) -> float:
+        """Seconds to stay away after we were too much for the server: half of `cap_s` or more."""
+        return self._random.uniform(self._cap_s / 2, self._cap_s)
+
     def reset(self) -> None:
         """An attempt succeeded: begin with short delays again."""
         self._attempts = 0

@@ -2,12 +2,27 @@
 
 ClientError
 ├── HandshakeRefusedError  the server does not let us in
-├── ConnectionLostError    the connection is gone and will not be made again
-└── RequestFailedError     the server answered a request with an error
+├── ConnectionLostError    the connection is gone, and what waited for it with it
+├── RequestFailedError     the server answered a request with an error
+└── InvalidReplyError      the server answered with what the protocol does not know
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+from apex_actors.protocol import ErrorCode
+
+DEFAULT_RETRY_S: Final = 1.0
+"""Wait before asking again what the server could not take and named no time for."""
+
+_NOT_NOW: Final = frozenset(
+    {
+        ErrorCode.DRAINING,
+        ErrorCode.QUEUE_FULL,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.SERVICE_DEGRADED,
+    }
+)
 
 
 class ClientError(Exception):
@@ -52,3 +67,17 @@ class RequestFailedError(ClientError):
         self.message = message
         self.retry_after_ms = retry_after_ms
         self.details = details
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may be served later."""
+        return self.code in _NOT_NOW
+
+    @property
+    def retry_after_s(self) -> float:
+        """How long to wait before asking again."""
+        return DEFAULT_RETRY_S if self.retry_after_ms is None else self.retry_after_ms / 1000
+
+
+class InvalidReplyError(ClientError):
+    """The reply is not one that the protocol knows: is the server much newer than this client?"""

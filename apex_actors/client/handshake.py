@@ -7,11 +7,13 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
 
 from apex_actors.client.errors import ConnectionLostError, HandshakeRefusedError
+from apex_actors.protocol import ConnectionReady
 
 MAX_FRAME_BYTES: Final = 16 * 2**20
 """Largest frame taken from the server: a report with its data, with room."""
@@ -22,8 +24,10 @@ CLOSE_TIMEOUT_S: Final = 2.0
 
 async def open_socket(
     url: str, token: str, *, position: tuple[int, str] | None, timeout_s: float
-) -> tuple[ClientConnection, dict[str, Any]]:
-    """A connected socket and its welcome; `position` is (`after`, `epoch`) to resume from.
+) -> tuple[ClientConnection, dict[str, Any], ConnectionReady]:
+    """A connected socket and its welcome, as received and as read.
+
+    `position` is (`after`, `epoch`) to resume from.
 
     Raises HandshakeRefusedError, or ConnectionLostError where nobody answers.
     """
@@ -51,9 +55,10 @@ async def open_socket(
         raise ConnectionLostError(f"cannot connect to {url}: {reason}") from error
     try:
         async with asyncio.timeout(timeout_s):
-            welcome = read_frame(await socket.recv())
-        return socket, welcome
-    except (TimeoutError, ConnectionClosed) as error:
+            frame = read_frame(await socket.recv())
+        # A newer server may say more than we know.
+        return socket, frame, ConnectionReady.model_validate(frame, extra="ignore")
+    except (TimeoutError, ConnectionClosed, ValidationError) as error:
         socket.transport.abort()
         raise ConnectionLostError(f"{url} did not say welcome") from error
     except BaseException:
@@ -63,7 +68,10 @@ async def open_socket(
 
 def read_frame(data: str | bytes) -> dict[str, Any]:
     """A frame of the server as a mapping."""
-    frame = json.loads(data)
+    try:
+        frame = json.loads(data)
+    except ValueError:
+        frame = None
     if not isinstance(frame, dict):
         raise ConnectionLostError("the server sent what is no frame of the protocol")
     return frame

@@ -17,8 +17,8 @@ class PendingRequest:
     request_id: str
     frame: str
     reply: asyncio.Future[dict[str, Any]]
-    is_message: bool
-    """Sent again until it is acknowledged: its client_message_id makes that safe."""
+    repeatable: bool
+    """Sent again on each new socket until it is answered: asking twice does no harm."""
     sent_on: object = None
     """The socket it was last sent on."""
 
@@ -29,12 +29,12 @@ class PendingRequests:
     def __init__(self) -> None:
         self._requests: dict[str, PendingRequest] = {}
 
-    def add(self, fields: Mapping[str, Any], *, is_message: bool) -> PendingRequest:
+    def add(self, fields: Mapping[str, Any], *, repeatable: bool) -> PendingRequest:
         """A request with a new id; `remove` it when nobody waits any more."""
         request_id = str(uuid4())
         frame = json.dumps({**fields, "request_id": request_id}, ensure_ascii=False)
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        request = PendingRequest(request_id, frame, reply, is_message)
+        request = PendingRequest(request_id, frame, reply, repeatable)
         self._requests[request_id] = request
         return request
 
@@ -42,14 +42,14 @@ class PendingRequests:
         """Forget it; a late reply is ignored."""
         del self._requests[request.request_id]
 
-    def messages(self) -> list[PendingRequest]:
+    def repeatable(self) -> list[PendingRequest]:
         """Those to send again on a new socket, in the order they were asked."""
-        return [request for request in self._requests.values() if request.is_message]
+        return [request for request in self._requests.values() if request.repeatable]
 
     def settle(self, frame: Mapping[str, Any]) -> None:
         """Hand a reply to whoever waits for it; an `error` becomes RequestFailedError."""
         request = self._requests.get(frame.get("request_id", ""))
-        # A message that was sent twice is answered twice.
+        # What was sent twice is answered twice.
         if request is None or request.reply.done():
             return
         if frame["type"] != "error":
@@ -64,8 +64,8 @@ class PendingRequests:
             )
         )
 
-    def fail(self, error: Exception, *, messages: bool) -> None:
-        """No reply will come; `messages`: not even to messages sent again."""
+    def fail(self, error: Exception, *, all_of_them: bool = False) -> None:
+        """No reply will come; `all_of_them`: not even to what would be sent again."""
         for request in self._requests.values():
-            if (messages or not request.is_message) and not request.reply.done():
+            if (all_of_them or not request.repeatable) and not request.reply.done():
                 request.reply.set_exception(error)

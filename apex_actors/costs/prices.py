@@ -12,10 +12,11 @@ Both are `Unpriced` here.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
 
 from genai_prices import Usage
@@ -79,6 +80,8 @@ class PriceCatalogue:
     """Prices of models, resolved lazily and kept. Not tied to a user: prices are public.
 
     Use from one thread at a time is not required: two threads may at worst resolve a card twice.
+    Handed to another process, one with the shipped prices becomes that process's own, which keeps
+    what it has resolved.
     """
 
     def __init__(self, *, snapshot: DataSnapshot | None = None) -> None:
@@ -87,6 +90,10 @@ class PriceCatalogue:
         self._cards: dict[tuple[str, str, Processing, int, int], RateCard | Unpriced] = {}
 
         self._version = f"genai-prices {version('genai-prices')}"
+        self._is_shipped = snapshot is None
+
+    def __reduce__(self) -> tuple[Callable[..., "PriceCatalogue"], tuple[object, ...]]:
+        return (_shipped, ()) if self._is_shipped else (_with_prices, (self._snapshot,))
 
     @property
     def version(self) -> str:
@@ -163,6 +170,15 @@ class PriceCatalogue:
             own=any(info is listed for listed in owner.models),
             day_breaks_s=_day_breaks_s(info),
         )
+
+
+@cache
+def _shipped() -> PriceCatalogue:
+    return PriceCatalogue()
+
+
+def _with_prices(snapshot: DataSnapshot) -> PriceCatalogue:
+    return PriceCatalogue(snapshot=snapshot)
 
 
 def shape_of(record: UsageRecord) -> TokenShape:

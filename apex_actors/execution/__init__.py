@@ -3,16 +3,21 @@
 Knows storage and the protocol; must not know costs, agents, sockets or HTTP.
 """
 
-from apex_actors.execution.acceptance import Acceptance, Accepted, MessageToAccept, Priority
+from apex_actors.execution.acceptance import Acceptance, Accepted, MessageToAccept
+from apex_actors.execution.cancellation import Cancellation, CancelOutcome, Stopped
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.engine import UserExecutionEngine
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.factory import ExecutionEngineFactory
+from apex_actors.execution.janitor import LookForDeletions, RetentionJanitor, ThreadJanitor
 from apex_actors.execution.journal import Journal, RunJournal
 from apex_actors.execution.ledger import RunLedger, Said
-from apex_actors.execution.pipeline import Answer, Pipeline, RunAssignment, RunEnded
+from apex_actors.execution.pipeline import Answer, Pipeline, RunAssignment, RunEnded, StopWork
 from apex_actors.execution.publishing import Announcer
+from apex_actors.execution.run_queue import Priority
 from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.execution.threads import ThreadService
+from apex_actors.execution.work_pool import WorkPool
 from apex_actors.execution.worker import Drain, WorkAvailable, Worker
 
 __all__ = [
@@ -20,21 +25,30 @@ __all__ = [
     "Accepted",
     "Announcer",
     "Answer",
+    "CancelOutcome",
+    "Cancellation",
     "Drain",
     "ExecutionEngineFactory",
     "ExecutionSettings",
     "Journal",
+    "LookForDeletions",
     "MessageToAccept",
     "Pipeline",
     "Priority",
+    "RetentionJanitor",
     "RunAssignment",
     "RunEnded",
     "RunExits",
     "RunJournal",
     "RunLedger",
     "Said",
+    "StopWork",
+    "Stopped",
+    "ThreadJanitor",
+    "ThreadService",
     "UserExecutionContext",
     "UserExecutionEngine",
     "WorkAvailable",
+    "WorkPool",
     "Worker",
 ]

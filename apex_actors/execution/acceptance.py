@@ -3,35 +3,34 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
-from typing import Any
 from uuid import UUID, uuid4
 
+from apex_actors.execution.cancellation import (
+    Stopped,
+    run_of_user,
+    stop_runs,
+    unfinished_of_thread,
+)
 from apex_actors.execution.publishing import Announcer
+from apex_actors.execution.run_queue import NewRun, Priority, RunQueue
 from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.execution.titles import title_of
 from apex_actors.protocol.codes import ErrorCode
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.messages import IfBusy
-from apex_actors.protocol.payloads import ChatMessage, MessageCreated, MessageRole, RunQueued
+from apex_actors.protocol.payloads import (
+    ChatMessage,
+    MessageCreated,
+    MessageRole,
+    RunQueued,
+    RunStatus,
+)
 from apex_actors.protocol.violation import ProtocolViolation
 from apex_actors.storage import event_log
-from apex_actors.storage.database import Connection, Database
+from apex_actors.storage.database import Connection, Database, Row
 from apex_actors.storage.event_log import Draft
 from apex_actors.storage.runs import QUERIES, THREAD_QUERIES, spawn_startable
 from apex_actors.storage.threads import thread_of_user
-
-#: Characters of the first message that make a thread's title.
-TITLE_LENGTH = 80
-
-#: What a client is told to wait when its queue is full, in milliseconds: about a run's time.
-QUEUE_FULL_RETRY_MS = 2_000
-
-
-class Priority(IntEnum):
-    """Smaller goes first among the waiting runs of a user."""
-
-    START_AGENT = 0
-    USER_MESSAGE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class MessageToAccept:
     client_message_id: str | None = None
     priority: Priority = Priority.USER_MESSAGE
     if_busy: IfBusy = IfBusy.ENQUEUE
-    time_zone: str = "UTC"
+    time_zone: str | None = None
+    """None: the one of the user's preferences, else UTC."""
 
     def __repr__(self) -> str:
         # Without the text: what a user wrote must not get into a log.
@@ -54,7 +54,11 @@ class MessageToAccept:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Ids of what is durable now; ``queue_position`` is 0 for a run that may start at once."""
+    """Ids of what is durable now.
+
+    ``queue_position`` is the run's place among the user's waiting runs, from 1; 0 for a run that
+    does not wait. ``duplicate``: the ids are those of an earlier request.
+    """
 
     message_id: UUID
     thread_id: UUID
@@ -77,69 +81,120 @@ class Acceptance:
         self._database = database
         self._announcer = announcer
         self._settings = settings
+        self._queue = RunQueue(settings)
         self._now = now
 
     async def accept(self, message: MessageToAccept) -> Accepted:
         """Make ``message`` durable; the same ``client_message_id`` again returns the same ids.
 
-        Raises ProtocolViolation (thread_not_found, thread_busy, queue_full, idempotency_conflict)
-        when it is refused, StorageUnavailableError when nothing could be stored.
+        With ``if_busy: interrupt`` the thread's run at work gets a cancel, and an earlier interrupt
+        that still waits for its place ends; the new run starts before all that waits. What waited
+        for its turn in the thread goes on waiting.
+
+        Raises ProtocolViolation (thread_not_found, thread_busy, too_many_runs, queue_full,
+        idempotency_conflict) when it is refused, StorageUnavailableError when nothing could be
+        stored.
         """
         async with self._database.pipelined() as connection:
             # The user's row is locked from here on: all that follows sees one state.
-            accept_no = await _lock_user(connection, message.user_id)
+            accept_no = await _take_accept_no(connection, message.user_id)
             if message.client_message_id is not None:
-                known = await _known(connection, message)
+                known = await self._known(connection, message)
                 if known is not None:
                     return known
-            accepted, events = await self._store(connection, message, accept_no)
-        self._announcer.events_committed(message.user_id, events)
-        if accepted.queue_position == 0:
+            thread_id = await self._thread(connection, message)
+            interrupted = await _interrupt(connection, message, thread_id)
+            accepted, events = await self._store(connection, message, thread_id, accept_no)
+        self._announcer.events_committed(message.user_id, [*interrupted.events, *events])
+        if accepted.queue_position == 0 or interrupted.any_running:
             self._announcer.work_available()
         return accepted
 
+    async def retry(self, user_id: int, run_id: UUID) -> Accepted:
+        """Make a new run on the message of ``run_id``, which has ended and did not complete.
+
+        The message stands already, so the new run has no ``message_created`` of its own: it begins
+        with ``run_queued`` where it waits, else with ``agent_started``. Its pipeline, time zone and
+        priority are those of the old one (an interrupt has nothing left to interrupt, and becomes
+        a user message). Asked again while a later run of the message is unfinished, or when one
+        has completed, the ids of that run are returned: retries at once make one run.
+
+        Raises ProtocolViolation: run_not_found alike for another's and for none, invalid_message
+        for a run that completed, thread_busy for one that is not finished, queue_full.
+        """
+        async with self._database.pipelined() as connection:
+            accept_no = await _take_accept_no(connection, user_id)
+            run = await run_of_user(connection, user_id, run_id)
+            _refuse_retry(RunStatus(run["status"]))
+            later = await self._later_attempt(connection, run)
+            if later is not None:
+                return later
+            new_run = NewRun(
+                user_id=user_id,
+                run_id=uuid4(),
+                thread_id=run["thread_id"],
+                message_id=run["message_id"],
+                pipeline=run["pipeline"],
+                priority=_priority_of_retry(run["priority"]),
+                accept_no=accept_no,
+                time_zone=run["time_zone"],
+            )
+            position = await self._queue.enter(connection, new_run, if_busy=IfBusy.ENQUEUE)
+            await connection.execute(
+                THREAD_QUERIES["touch_thread"], {"thread_id": new_run.thread_id}
+            )
+            events: list[Event] = []
+            if position > 0:
+                queued = Draft(RunQueued(position=position), new_run.thread_id, new_run.run_id)
+                appending = await event_log.append(connection, user_id, [queued])
+                events = await appending.events()
+            await spawn_startable(connection, user_id, cap=self._settings.runs_per_user)
+        if events:
+            self._announcer.events_committed(user_id, events)
+        if position == 0:
+            self._announcer.work_available()
+        return Accepted(
+            new_run.message_id, new_run.thread_id, new_run.run_id, position, duplicate=False
+        )
+
     async def _store(
-        self, connection: Connection, message: MessageToAccept, accept_no: int
+        self, connection: Connection, message: MessageToAccept, thread_id: UUID, accept_no: int
     ) -> tuple[Accepted, list[Event]]:
         now = self._now()
-        message_id, run_id = uuid4(), uuid4()
-        thread_id = await self._thread(connection, message)
-        position = await self._position(connection, message, thread_id)
+        message_id = uuid4()
+        run = NewRun(
+            user_id=message.user_id,
+            run_id=uuid4(),
+            thread_id=thread_id,
+            message_id=message_id,
+            pipeline=message.pipeline,
+            priority=_priority_of(message),
+            accept_no=accept_no,
+            time_zone=message.time_zone,
+        )
         await connection.execute(
             THREAD_QUERIES["insert_message"],
             {
                 "message_id": message_id,
                 "user_id": message.user_id,
                 "thread_id": thread_id,
-                "run_id": run_id,
+                "run_id": run.run_id,
                 "role": MessageRole.USER,
                 "content": message.text,
                 "client_message_id": message.client_message_id,
                 "created_at": now,
             },
         )
-        await connection.execute(
-            QUERIES["insert_run"],
-            {
-                "run_id": run_id,
-                "user_id": message.user_id,
-                "thread_id": thread_id,
-                "message_id": message_id,
-                "pipeline": message.pipeline,
-                "priority": message.priority,
-                "accept_no": accept_no,
-                "time_zone": message.time_zone,
-            },
-        )
+        position = await self._queue.enter(connection, run, if_busy=message.if_busy)
         created = ChatMessage(
             id=message_id, role=MessageRole.USER, content=message.text, created_at=now
         )
-        drafts = [Draft(MessageCreated(message=created), thread_id, run_id, ts=now)]
+        drafts = [Draft(MessageCreated(message=created), thread_id, run.run_id, ts=now)]
         if position > 0:
-            drafts.append(Draft(RunQueued(position=position), thread_id, run_id, ts=now))
+            drafts.append(Draft(RunQueued(position=position), thread_id, run.run_id, ts=now))
         appending = await event_log.append(connection, message.user_id, drafts)
         await spawn_startable(connection, message.user_id, cap=self._settings.runs_per_user)
-        accepted = Accepted(message_id, thread_id, run_id, position, duplicate=False)
+        accepted = Accepted(message_id, thread_id, run.run_id, position, duplicate=False)
         return accepted, await appending.events()
 
     async def _thread(self, connection: Connection, message: MessageToAccept) -> UUID:
@@ -162,57 +217,73 @@ class Acceptance:
         await connection.execute(THREAD_QUERIES["touch_thread"], {"thread_id": message.thread_id})
         return message.thread_id
 
-    async def _position(
-        self, connection: Connection, message: MessageToAccept, thread_id: UUID
-    ) -> int:
-        """How many runs go before this one; 0 when it may start now."""
+    async def _later_attempt(self, connection: Connection, run: Row) -> Accepted | None:
+        """The run that an earlier retry has made, unless that one did not complete either."""
         cursor = await connection.execute(
-            QUERIES["open_runs"],
-            {"user_id": message.user_id, "thread_id": thread_id, "priority": message.priority},
+            QUERIES["later_attempt_at_message"], {"run_id": run["run_id"]}
         )
-        row: dict[str, Any] = await cursor.fetchone() or {"active": 0, "in_thread": 0, "ahead": 0}
-        if row["in_thread"] and message.if_busy is IfBusy.REJECT:
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        position = await self._queue.place_of(connection, row["run_id"])
+        return Accepted(
+            run["message_id"], run["thread_id"], row["run_id"], position, duplicate=True
+        )
+
+    async def _known(self, connection: Connection, message: MessageToAccept) -> Accepted | None:
+        cursor = await connection.execute(
+            QUERIES["message_by_client_id"],
+            {"user_id": message.user_id, "client_message_id": message.client_message_id},
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        if row["content"] != message.text:
             raise ProtocolViolation(
-                ErrorCode.THREAD_BUSY, "A run of this thread is not finished: wait, or use enqueue."
+                ErrorCode.IDEMPOTENCY_CONFLICT,
+                "This client_message_id was used with another text: give each message its own.",
             )
-        if row["in_thread"] == 0 and row["active"] < self._settings.runs_per_user:
-            return 0
-        if row["ahead"] >= self._settings.waiting_per_user:
-            raise ProtocolViolation(
-                ErrorCode.QUEUE_FULL,
-                "Too many of your runs wait already: let some of them finish.",
-                retry_after_ms=QUEUE_FULL_RETRY_MS,
-            )
-        return int(row["ahead"]) + 1
+        position = await self._queue.place_of(connection, row["run_id"])
+        return Accepted(row["id"], row["thread_id"], row["run_id"], position, duplicate=True)
 
 
-def title_of(text: str) -> str:
-    """A thread's title: the first line of its first message, cut at a word."""
-    line = " ".join(text.strip().split("\n", 1)[0].split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    return line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+def _priority_of(message: MessageToAccept) -> Priority:
+    return Priority.INTERRUPT if message.if_busy is IfBusy.INTERRUPT else message.priority
 
 
-async def _lock_user(connection: Connection, user_id: int) -> int:
-    cursor = await connection.execute(QUERIES["lock_user"], {"user_id": user_id})
+def _priority_of_retry(priority: int) -> Priority:
+    return Priority.USER_MESSAGE if priority == Priority.INTERRUPT else Priority(priority)
+
+
+def _refuse_retry(status: RunStatus) -> None:
+    if status is RunStatus.COMPLETED:
+        raise ProtocolViolation(
+            ErrorCode.INVALID_MESSAGE,
+            "This run has completed: only one that did not can be tried again.",
+            details={"field": "run_id"},
+        )
+    if not status.is_terminal:
+        raise ProtocolViolation(
+            ErrorCode.THREAD_BUSY, "This run is not finished: wait for its end, or cancel it first."
+        )
+
+
+async def _take_accept_no(connection: Connection, user_id: int) -> int:
+    cursor = await connection.execute(QUERIES["take_accept_no"], {"user_id": user_id})
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("the user has no log: it is opened at the handshake")
     return int(row["accepted"])
 
 
-async def _known(connection: Connection, message: MessageToAccept) -> Accepted | None:
-    cursor = await connection.execute(
-        QUERIES["message_by_client_id"],
-        {"user_id": message.user_id, "client_message_id": message.client_message_id},
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    if row["content"] != message.text:
-        raise ProtocolViolation(
-            ErrorCode.IDEMPOTENCY_CONFLICT,
-            "This client_message_id was used with another text: give each message its own.",
-        )
-    return Accepted(row["id"], row["thread_id"], row["run_id"], 0, duplicate=True)
+async def _interrupt(connection: Connection, message: MessageToAccept, thread_id: UUID) -> Stopped:
+    """Cancel what the message takes the place of, if it interrupts."""
+    if message.if_busy is not IfBusy.INTERRUPT or message.thread_id is None:
+        return Stopped([], any_running=False)
+    rows = await unfinished_of_thread(connection, message.user_id, thread_id)
+    run_ids = [
+        row["run_id"]
+        for row in rows
+        if row["status"] != RunStatus.WAITING or row["priority"] == Priority.INTERRUPT
+    ]
+    return await stop_runs(connection, message.user_id, run_ids)

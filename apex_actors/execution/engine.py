@@ -1,19 +1,29 @@
 """The execution engine of one user on this node."""
 
+import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from apex_actors.actors import ActorRef, ChildFailed, LoopActor
+from apex_actors.actors import ActorDeadError, ActorRef, ChildFailed, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.journal import CloseBook, Journal, OpenBook, RunJournal
 from apex_actors.execution.ledger import RunLedger
-from apex_actors.execution.pipeline import Pipeline, RunAssignment, RunEnded
+from apex_actors.execution.pipeline import (
+    Answer,
+    Pipeline,
+    RunAssignment,
+    RunEnded,
+    StopWork,
+)
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.protocol.payloads import AgentStatus
 from apex_actors.storage.database import Database
 from apex_actors.storage.errors import LeaseLostError, StorageUnavailableError
 from apex_actors.storage.event_log import EventLog
@@ -37,18 +47,28 @@ class Abandon:
     run_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody wants a run stopped that this engine has."""
+
+    run_id: UUID
+
+
 @dataclass(slots=True)
 class _Active:
     assignment: RunAssignment
+    pipeline: Pipeline | None
+    """None: this node knows no pipeline of the run's name."""
     supervisor: ActorRef[Any] | None = None
 
 
 class UserExecutionEngine(LoopActor):
     """Runs of one user: one supervisor a run, one journal for all of them.
 
-    Receives Execute and Abandon from the worker, RunEnded from supervisors, ChildFailed from the
-    runtime. Tells the worker RunEnded, once for each Execute. Owns no state that is not in the
-    database: when this actor or its node dies, the runs are claimed again and go on.
+    Receives Execute, Cancel and Abandon from the worker, RunEnded from supervisors, ChildFailed
+    from the runtime. Tells supervisors StopWork, and the worker RunEnded, once for each Execute.
+    Owns no state that is not in the database: when this actor or its node dies, the runs are
+    claimed again and go on.
     """
 
     def __init__(
@@ -84,12 +104,15 @@ class UserExecutionEngine(LoopActor):
                 return self._execute(run, claim)
             case RunEnded(_, run_id, fence_id):
                 return self._close(run_id, fence_id)
+            case Cancel(run_id):
+                self._cancel(run_id)
             case Abandon(run_id):
                 return self._close(run_id)
             case ChildFailed(child, error):
                 return self._child_failed(child, error)
             case _:
                 return super().on_receive(message)
+        return None
 
     async def _execute(self, run: Run, claim: Claim) -> None:
         stale = self._active.pop(run.run_id, None)
@@ -104,12 +127,18 @@ class UserExecutionEngine(LoopActor):
             logger.exception("run %s could not be begun", run.run_id)
             self._worker.tell(RunEnded(self._user_id, run.run_id, claim.fence_id))
             return
-        active = self._active[run.run_id] = _Active(assignment)
+        pipeline = self._pipelines.get(run.pipeline)
+        active = self._active[run.run_id] = _Active(assignment, pipeline)
+        if run.cancel_requested:
+            await self._end_cancelled(active)
+            return
         if assignment.context.attempt > self._settings.max_attempts:
             await self._fail(active, RuntimeError("the run was tried too often"))
             return
+        if pipeline is None:
+            await self._fail(active, LookupError("no pipeline of the run's name is served here"))
+            return
         try:
-            pipeline = self._pipelines[run.pipeline]
             active.supervisor = pipeline.start_supervisor(self, assignment)
         except Exception as error:
             logger.exception("run %s has no supervisor", run.run_id)
@@ -151,12 +180,52 @@ class UserExecutionEngine(LoopActor):
             if active.supervisor is child:
                 await self._fail(active, error)
 
+    def _cancel(self, run_id: UUID) -> None:
+        active = self._active.get(run_id)
+        if active is None or active.supervisor is None:
+            return  # it has ended meanwhile
+        # The supervisor takes it between two of its own commits: a run that is being completed
+        # completes, and one that is being failed fails.
+        with contextlib.suppress(ActorDeadError):
+            active.supervisor.tell(StopWork())
+
+    async def _end_cancelled(self, active: _Active) -> None:
+        """The mark was there before the work began: nobody begins it."""
+        await self._end(active, RunExits(active.assignment).cancelled)
+
     async def _fail(self, active: _Active, error: BaseException) -> None:
+        await self._end(active, partial(RunExits(active.assignment).failed, error))
+
+    async def _end(
+        self, active: _Active, leave: Callable[[Answer | None], Awaitable[None]]
+    ) -> None:
+        """Take an exit on behalf of a supervisor that there is not, or not any more."""
         try:
-            await RunExits(active.assignment).failed(error)
+            await leave(await self._answer(active))
         except (LeaseLostError, StorageUnavailableError) as lost:
             logger.warning("run %s: %s", active.assignment.context.run_id, lost)
         await self._close(active.assignment.context.run_id)
+
+    async def _answer(self, active: _Active) -> Answer | None:
+        """What the steps stored so far allow to answer."""
+        run_id = active.assignment.context.run_id
+        # Read anew: a supervisor that died may have stored some.
+        steps = await self._runs.steps(run_id)
+        if active.pipeline is None:
+            return None
+        try:
+            return active.pipeline.answer(
+                run_id,
+                {
+                    step.agent: step.result
+                    for step in steps
+                    if step.status is not AgentStatus.FAILED
+                },
+            )
+        except Exception:
+            # Results that nobody can read must not keep the run from ending.
+            logger.exception("run %s: its results allow no answer", run_id)
+            return None
 
     async def _close(self, run_id: UUID, fence_id: UUID | None = None) -> None:
         active = self._active.get(run_id)

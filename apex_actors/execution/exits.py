@@ -24,6 +24,7 @@ from apex_actors.storage.runs import EndRun, StoreAnswer, StoreErrorReport
 TERMINAL_MESSAGES = {
     RunStatus.FAILED: "The run failed. The operator finds the reason under the report id.",
     RunStatus.TIMED_OUT: "The run took longer than its time limit and was stopped.",
+    RunStatus.CANCELLED: "The run was cancelled.",
 }
 
 
@@ -55,6 +56,13 @@ class RunExits:
         error = RunError(code="run_timed_out", message=message)
         await self._early(RunStatus.TIMED_OUT, error, answer, ())
 
+    async def cancelled(self, answer: Answer | None) -> None:
+        """Somebody asked for the end: no error, and what there is gets answered.
+
+        The work must have stopped before: nothing may be said after ``run_finished``.
+        """
+        await self._early(RunStatus.CANCELLED, None, answer, ())
+
     async def failed(self, failure: BaseException, answer: Answer | None = None) -> None:
         """Something broke: an error report is stored, the user gets its id."""
         context = self._assignment.context
@@ -76,7 +84,7 @@ class RunExits:
     async def _early(
         self,
         status: RunStatus,
-        error: RunError,
+        error: RunError | None,
         answer: Answer | None,
         reports: tuple[StoreErrorReport, ...],
     ) -> None:
@@ -88,7 +96,7 @@ class RunExits:
         partial = answer is not None
         finished = RunFinished(status=status, partial=partial, error=error)  # type: ignore[arg-type]  # one of the terminal ones
         await self._assignment.journal.commit_closing(
-            error.message,
+            TERMINAL_MESSAGES[status],
             (*said, Said(None, finished)),
             (*stores, *reports, self._end(status, partial=partial, error=error)),
         )

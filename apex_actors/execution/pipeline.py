@@ -10,7 +10,7 @@ from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.journal import RunJournal
 from apex_actors.execution.ledger import RunLedger
 from apex_actors.execution.settings import ExecutionSettings
-from apex_actors.protocol.payloads import Artifact
+from apex_actors.protocol.payloads import AgentName, Artifact
 from apex_actors.storage.runs import StepRecord
 
 
@@ -52,10 +52,27 @@ class RunEnded:
     """Of the attempt that ended, where a later one may have begun; None: whichever there is."""
 
 
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """Told by the engine to a supervisor: somebody wants the run stopped.
+
+    The supervisor stops what works for it and takes the exit ``RunExits.cancelled``, unless the
+    run has ended by the time this is handled.
+    """
+
+
 class Pipeline(Protocol):
     """Starts the supervisor of a run as a child of the engine.
 
-    The supervisor ends the run through ``RunExits`` and then tells its parent RunEnded.
+    The supervisor handles StopWork, ends the run through ``RunExits`` and then tells its parent
+    RunEnded.
     """
 
     def start_supervisor(self, engine: LoopActor, assignment: RunAssignment) -> ActorRef[Any]: ...
+
+    def answer(self, run_id: UUID, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
+        """The answer of the run that these stored results allow; None where they allow none.
+
+        Asked by the engine where a run ends without a supervisor.
+        """
+        ...

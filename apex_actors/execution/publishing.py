@@ -13,4 +13,4 @@ class Announcer(Protocol):
         """These events of the user are durable now, in the order of their numbers."""
 
     def work_available(self) -> None:
-        """A run may be claimed now."""
+        """A run may be claimed now, or one under way is to be stopped."""

@@ -22,6 +22,9 @@ class ExecutionSettings(BaseModel):
     """A run ends as timed out after this time, counted from its first start."""
     tool_limit_s: float = Field(default=60.0, gt=0)
     """A tool call is cancelled after this time."""
+    work_processes: int = Field(default=2, ge=1)
+    """Processes that plan savings beside the server, each started when there is something to do;
+    each has a connection to PostgreSQL of its own while it works."""
     max_attempts: int = Field(default=5, ge=1)
     """Workers that may try a run before it fails."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from apex_actors.actors import ActorRef, ChildFailed, LoopActor
-from apex_actors.execution.engine import Abandon, Execute, UserExecutionEngine
+from apex_actors.execution.engine import Abandon, Cancel, Execute, UserExecutionEngine
 from apex_actors.execution.factory import ExecutionEngineFactory
 from apex_actors.execution.pipeline import RunEnded
 from apex_actors.execution.settings import ExecutionSettings
@@ -21,7 +21,7 @@ HEARTBEATS_PER_LEASE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class WorkAvailable:
-    """Look for work now: somebody knows of some."""
+    """Look for work now: somebody knows of some, or wants a run stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Worker(LoopActor):
 
     Receives WorkAvailable, Drain, RunEnded and ChildFailed of engines. Owns the leases and the
     engines: an engine lives while its user has a run here. When this actor stops, its engines
-    stop first and the runs are given back, so that another worker goes on at once.
+    stop first and the runs are given back, so that another worker goes on at once. Each look for
+    work is also a look for marks on the runs that are held: it tells their engines Cancel, once.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Worker(LoopActor):
         self._settings = settings
         self._engines: dict[int, _Engine] = {}
         self._claims: dict[UUID, tuple[Claim, int]] = {}
+        self._cancelling: set[UUID] = set()
         self._draining = False
         self._poll_due = False
 
@@ -114,6 +116,26 @@ class Worker(LoopActor):
         if not self._poll_due:
             self.tell_later(self._settings.poll_interval_s, _Poll())
         self._poll_due = False
+        await self._cancel_marked()
+        await self._claim()
+
+    async def _cancel_marked(self) -> None:
+        unmarked = self._claims.keys() - self._cancelling
+        if not unmarked:
+            return
+        try:
+            marked = await self._runs.marked(unmarked)
+        except StorageError as error:
+            logger.warning("whether runs are to be stopped is not known: %s", error)
+            return
+        except Exception:
+            logger.exception("whether runs are to be stopped is not known")
+            return
+        for run_id in marked:
+            self._cancelling.add(run_id)
+            self._tell_engine(run_id, Cancel(run_id))
+
+    async def _claim(self) -> None:
         free = self._settings.runs_per_worker - len(self._claims)
         if self._draining or free <= 0:
             return
@@ -150,6 +172,9 @@ class Worker(LoopActor):
             engine = self._engines[run.user_id] = _Engine(ref)
         engine.runs.add(run.run_id)
         self._claims[run.run_id] = (claim, run.user_id)
+        # What an older attempt was told, this one was not; a mark that is there already is loaded
+        # with the run.
+        self._cancelling.discard(run.run_id)
         engine.ref.tell(Execute(run, claim))
 
     def _run_ended(self, user_id: int, run_id: UUID, fence_id: UUID | None) -> None:
@@ -157,6 +182,7 @@ class Worker(LoopActor):
         if held is None or fence_id not in {None, held[0].fence_id}:
             return  # an older attempt has ended, and a new one is under way
         del self._claims[run_id]
+        self._cancelling.discard(run_id)
         engine = self._engines.get(user_id)
         if engine is None:
             return
@@ -174,6 +200,13 @@ class Worker(LoopActor):
         """An engine is dead: its leases are kept no longer, so that its runs are claimed again."""
         for run_id in self._engines.pop(user_id).runs:
             self._claims.pop(run_id, None)
+            self._cancelling.discard(run_id)
+
+    def _tell_engine(self, run_id: UUID, message: Cancel | Abandon) -> None:
+        held = self._claims.get(run_id)
+        engine = None if held is None else self._engines.get(held[1])
+        if engine is not None and not _is_dead(engine):
+            engine.ref.tell(message)
 
     async def _extend(self) -> None:
         self.tell_later(self._heartbeat_s, _ExtendLeases())
@@ -191,11 +224,8 @@ class Worker(LoopActor):
             logger.exception("leases were not extended")
             return
         for fence_id, run_id in fences.items():
-            if fence_id not in held and run_id in self._claims:
-                _, user_id = self._claims[run_id]
-                engine = self._engines.get(user_id)
-                if engine is not None and not _is_dead(engine):
-                    engine.ref.tell(Abandon(run_id))
+            if fence_id not in held:
+                self._tell_engine(run_id, Abandon(run_id))
 
 
 def _is_dead(engine: _Engine) -> bool:

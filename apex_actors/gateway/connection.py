@@ -3,31 +3,48 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from apex_actors.actors import ActorDeadError, ActorRef, LoopActor
-from apex_actors.gateway.handshake import Admitted, Resume
-from apex_actors.gateway.registry import (
+from apex_actors.gateway.auth import InvalidTokenError, Revocations, VerifiedToken
+from apex_actors.gateway.connection_info import ConnectionInfo
+from apex_actors.gateway.errors import ConnectionEnded
+from apex_actors.gateway.event_stream import EventStream
+from apex_actors.gateway.greeter import Greeter, LogOpened, OpenLog
+from apex_actors.gateway.handshake import Admitted
+from apex_actors.gateway.limits import Limits, UserLimits
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.registry import WHEEL_SLOTS, ConnectionRegistry
+from apex_actors.gateway.registry_messages import (
     Behind,
+    CheckAgain,
+    CloseForCap,
     Connected,
-    ConnectionRegistry,
+    Describe,
     Disconnected,
     EventsCommitted,
     HeartbeatDue,
     LogAdvanced,
     Opened,
     Restarting,
+    SessionChanged,
+    TokenDue,
+    TokenRenewed,
+    TokensRevoked,
 )
 from apex_actors.gateway.router import MessageRouter
 from apex_actors.gateway.session import Session
+from apex_actors.gateway.session_keeper import SessionKeeper
 from apex_actors.gateway.settings import GatewaySettings
+from apex_actors.gateway.socket_messages import FrameReceived, SignOfLife, SocketLost
+from apex_actors.gateway.token_life import TokenLife
 from apex_actors.gateway.websocket_protocol import WebSocketProtocol
 from apex_actors.protocol.codes import CloseCode, ErrorCode
-from apex_actors.protocol.events import Event
 from apex_actors.protocol.normalize import ParsedFrame, parse_frame
 from apex_actors.protocol.notices import (
     ConnectionReady,
@@ -37,11 +54,11 @@ from apex_actors.protocol.notices import (
     Reply,
     Resumed,
     ServerShutdown,
+    TokenExpiring,
 )
 from apex_actors.protocol.replies import PLAIN, ReplyTo, encode_reply
 from apex_actors.protocol.violation import ProtocolViolation
-from apex_actors.storage.cache import SessionCache
-from apex_actors.storage.errors import CacheUnavailableError, StorageError
+from apex_actors.storage.errors import StorageError
 from apex_actors.storage.event_log import EventLog, LogPosition
 
 logger = logging.getLogger(__name__)
@@ -49,27 +66,22 @@ logger = logging.getLogger(__name__)
 #: Two intervals without a sign of life and the peer counts as dead.
 SILENT_INTERVALS: Final = 2
 
-#: A replay waits for its reader after so many bytes: what a socket's buffer holds.
-REPLAY_CHUNK_BYTES: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FrameReceived:
-    """A text frame of the client."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLost:
-    """The socket is closed, for good."""
-
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignOfLife:
-    """The peer is there, and has said nothing."""
+#: Faults of the client, which close a connection when too many follow each other. What is refused
+#: for another reason (over a rate, busy, degraded, a bug of ours) may be right the next time.
+FAULTS: Final = frozenset(
+    {
+        ErrorCode.INVALID_JSON,
+        ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.INVALID_MESSAGE,
+        ErrorCode.UNKNOWN_MESSAGE_TYPE,
+        ErrorCode.USER_MISMATCH,
+        ErrorCode.THREAD_NOT_FOUND,
+        ErrorCode.RUN_NOT_FOUND,
+        ErrorCode.IDEMPOTENCY_CONFLICT,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.UNAUTHORIZED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +89,8 @@ class _CloseNow:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class SocketMessages:
-    """Turns what a socket receives into messages to the connection's actor."""
-
-    ref: "ActorRef[ConnectionActor]"
-
-    def frame_received(self, text: str) -> None:
-        """Queue a frame behind those before it."""
-        self._tell(FrameReceived(text))
-
-    def alive(self) -> None:
-        """A protocol-level ping or pong counts as well."""
-        self._tell(SignOfLife())
-
-    def socket_lost(self, code: int) -> None:
-        """The socket is closed; the runs of the user go on without it."""
-        self._tell(SocketLost(code))
-
-    def _tell(self, message: object) -> None:
-        # A dead actor has closed its socket: what still comes from it concerns nobody.
-        with contextlib.suppress(ActorDeadError):
-            self.ref.tell(message)
+#: All that is handled before the welcome; the rest waits for it.
+_BEFORE_THE_WELCOME: Final = frozenset({LogOpened, SocketLost, Describe})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,66 +98,62 @@ class ConnectionServices:
     """What every connection of a node shares; none of it is a connection's own state."""
 
     log: EventLog
-    sessions: SessionCache
+    greeter: ActorRef[Greeter]
     registry: ActorRef[ConnectionRegistry]
+    sessions: ActorRef[SessionKeeper]
     router: MessageRouter
+    limits: Limits
+    revocations: Revocations
+    metrics: GatewayMetrics
     settings: GatewaySettings
+    node: str
 
 
 class ConnectionActor(LoopActor):
     """Owns one socket's state: identity, cursor, current thread, error count, sign of life.
 
-    Receives FrameReceived, SignOfLife and SocketLost from its socket, EventsCommitted, LogAdvanced,
-    HeartbeatDue and notices from the registry. Sends frames to its socket; tells the registry
-    Opened, Connected, Disconnected. No message is handled before the welcome is sent: they wait
-    behind ``on_start``. When it dies the socket is closed with 1011 and nothing else is touched.
+    Receives FrameReceived, SignOfLife and SocketLost from its socket; EventsCommitted, LogAdvanced,
+    HeartbeatDue, TokenDue, TokensRevoked, Describe, Restarting and notices from the registry. Sends
+    frames to its socket; tells the registry Opened, Connected, Behind, CheckAgain, TokenRenewed and
+    Disconnected, the keeper of sessions SessionChanged, the greeter OpenLog. Until LogOpened comes
+    and the welcome is sent, messages are put off. When it dies the socket is closed with 1011 and
+    nothing else is touched.
     """
 
     def __init__(
         self, *, socket: WebSocketProtocol, admitted: Admitted, services: ConnectionServices
     ) -> None:
         super().__init__()
+        settings = services.settings
         self._socket = socket
-        self._resume = admitted.resume
         self._services = services
-        self._settings = services.settings
+        self._settings = settings
+        self._session = Session(connection_id=socket.id, token=admitted.token)
+        self._stream = EventStream(
+            log=services.log,
+            socket=socket,
+            resume=admitted.resume,
+            metrics=services.metrics,
+            settings=settings,
+        )
+        self._limits: UserLimits = services.limits.user(admitted.token.identity.key)
+        self._address = admitted.address
+        self._connected_at = datetime.now(UTC)
+        self._time = asyncio.get_running_loop().time
+        self._last_sign_of_life = self._time()
+        self._stored: tuple[UUID | None, int] = (None, 0)
         self._errors = 0
-        self._last_sign_of_life = asyncio.get_running_loop().time()
-        self._session = Session(
-            connection_id=uuid4().hex,
-            identity=admitted.token.identity,
-            token_expires_at=admitted.token.expires_at,
-        )
+        self._over_rate = 0
+        self._token_life = self._life_of(admitted.token)
+        self._is_greeted = False
 
-    async def on_start(self) -> None:  # type: ignore[override]  # hooks of the loop may be async
+    def on_start(self) -> None:
         session = self._session
-        registry = self._services.registry
-        registry.tell(Opened(session.connection_id, self.ref))
-        try:
-            recovered = await self._follow_log()
-        except StorageError:
-            recovered = None
-            self._wait_for_log()
-            logger.warning("connection %s is greeted without its log", session.connection_id)
-        session.thread_id = await self._current_thread()
-        self._send(
-            ConnectionReady(
-                connection_id=session.connection_id,
-                user_id=session.identity.sub,
-                org=session.identity.org,
-                server_time=datetime.now(UTC),
-                mode=Mode.DEGRADED if session.seq is None else Mode.FULL,
-                heartbeat_interval_s=self._settings.heartbeat_interval_s,
-                max_message_bytes=self._settings.max_message_bytes,
-                token_expires_at=session.token_expires_at,
-                thread_id=session.thread_id,
-                epoch=session.epoch,
-                seq=session.seq,
-                recovered=recovered,
-            )
+        self._services.metrics.connection_opened()
+        self._services.registry.tell(
+            Opened(session.connection_id, session.identity, self.ref, self._token_life.due_s())
         )
-        self._send(PingNotice(server_time=datetime.now(UTC)))
-        await self._catch_up()
+        self._services.greeter.tell(OpenLog(session.identity, self.ref))
 
     def on_stop(self) -> None:
         self._sign_off()
@@ -176,224 +164,323 @@ class ConnectionActor(LoopActor):
         self._socket.close(CloseCode.INTERNAL_ERROR)
 
     def on_receive(self, message: object) -> object:
+        if not self._is_greeted and type(message) not in _BEFORE_THE_WELCOME:
+            self.stash()
+            return None
+        outcome: object = None
         match message:
-            case FrameReceived(text):
-                self._last_sign_of_life = asyncio.get_running_loop().time()
-                return self._frame(text)
-            case SignOfLife():
-                self._last_sign_of_life = asyncio.get_running_loop().time()
-            case EventsCommitted(_, events):
-                return self._push(events)
-            case HeartbeatDue():
-                self._heartbeat()
+            case FrameReceived():
+                self._last_sign_of_life = self._time()
+                outcome = self._frame(message)
+            case EventsCommitted():
+                if not self._stream.push(message.events):
+                    outcome = self._read_on()
+            case HeartbeatDue(ping):
+                self._heartbeat(ping)
+            case SignOfLife(size_bytes):
+                self._sign_of_life(size_bytes)
             case LogAdvanced():
-                return self._resume_log() if self._session.seq is None else self._catch_up()
+                outcome = self._read_on()
+            case LogOpened(position):
+                outcome = self._log_opened(position)
             case Notice():
                 self._send(message)
+            case SocketLost(code):
+                self._services.metrics.connection_closed(code)
+                self.stop()
+            case _:
+                outcome = self._serve_node(message)
+        return outcome
+
+    def _serve_node(self, message: object) -> object:
+        match message:
+            case TokenDue():
+                self._token_due()
+            case TokensRevoked():
+                self._check_token()
             case Restarting(close_after_s, reconnect_after_ms):
-                notice = ServerShutdown(
-                    reason="The server restarts.", reconnect_after_ms=reconnect_after_ms
+                self._send(
+                    ServerShutdown(
+                        reason="The server restarts.", reconnect_after_ms=reconnect_after_ms
+                    )
                 )
-                self._send(notice)
                 self.tell_later(close_after_s, _CloseNow())
             case _CloseNow():
                 self._socket.close(CloseCode.RESTARTING, "the server restarts")
-            case SocketLost():
-                self.stop()
+            case CloseForCap():
+                self._socket.close(CloseCode.POLICY_VIOLATION, "too many connections of the user")
+            case Describe():
+                return self._describe()
             case _:
                 return super().on_receive(message)
         return None
 
     def _sign_off(self) -> None:
+        services, session = self._services, self._session
+        self._limits.release()
+        services.limits.disconnect(session.identity.key)
+        self._store_session()
         # Without a registry the node is on its way out, and nobody needs to know.
         with contextlib.suppress(ActorDeadError):
-            self._services.registry.tell(Disconnected(self._session.connection_id))
+            services.registry.tell(Disconnected(session.connection_id))
 
     # Frames of the client.
 
-    def _frame(self, text: str) -> object:
+    def _frame(self, frame: FrameReceived) -> object:
+        self._socket.handled()
+        wait_ms = self._limits.take(frame.size_bytes)
+        if wait_ms:
+            self._refuse_over_rate(frame.text, wait_ms)
+            return None
+        self._over_rate = 0
         try:
-            parsed = parse_frame(text, max_bytes=self._settings.max_message_bytes)
+            parsed = parse_frame(frame.text, max_bytes=self._settings.max_message_bytes)
         except ProtocolViolation as violation:
             self._refuse(violation, violation.reply_to)
             return None
+        message = parsed.message
         try:
-            result = self._services.router.route(parsed.message, self._session)
+            result = self._services.router.route(message, self._session)
         except ProtocolViolation as violation:
-            self._refuse(violation, parsed.reply_to)
+            self._refuse(violation, parsed.reply_to, message.type)
             return None
         except Exception as error:  # noqa: BLE001 - a bug of ours is one message's, not the socket's
-            self._refuse(_internal_error(error), parsed.reply_to)
+            self._refuse(_internal_error(error), parsed.reply_to, message.type)
             return None
-        if asyncio.iscoroutine(result):
+        if type(result) is CoroutineType:
             return self._await_reply(result, parsed)
-        self._reply(result, parsed.reply_to)
+        self._reply(result, parsed)  # type: ignore[arg-type]  # all others are replies
         return None
 
     async def _await_reply(
         self, handler: Coroutine[Any, Any, Reply | None], parsed: ParsedFrame
     ) -> None:
-        before = self._session.thread_id
+        session, kind = self._session, parsed.message.type
+        thread_id, token = session.thread_id, session.token
         try:
             reply = await handler
         except ProtocolViolation as violation:
-            self._refuse(violation, parsed.reply_to)
+            self._refuse(violation, parsed.reply_to, kind)
+        except ConnectionEnded as ended:
+            self._socket.close(ended.code, ended.reason)
         except StorageError:
             away = ProtocolViolation(
                 ErrorCode.SERVICE_DEGRADED,
                 "The database is away: nothing was stored. Send the message again.",
                 retry_after_ms=1000,
             )
-            self._refuse(away, parsed.reply_to)
+            self._refuse(away, parsed.reply_to, kind)
         except Exception as error:  # noqa: BLE001 - as in _frame
-            self._refuse(_internal_error(error), parsed.reply_to)
+            self._refuse(_internal_error(error), parsed.reply_to, kind)
         else:
-            self._reply(reply, parsed.reply_to)
-        if self._session.thread_id != before:
-            await self._remember_thread()
+            self._reply(reply, parsed)
+        if session.thread_id != thread_id:
+            self._store_session()
+        if session.token is not token:
+            self._token_life = self._life_of(session.token)
+            self._services.registry.tell(
+                TokenRenewed(session.connection_id, self._token_life.due_s())
+            )
 
-    def _reply(self, reply: Reply | None, to: ReplyTo) -> None:
+    def _reply(self, reply: Reply | None, parsed: ParsedFrame) -> None:
         self._errors = 0
+        self._services.metrics.message(parsed.message.type)
         if reply is not None:
-            frame = encode_reply(reply, to)
+            frame = encode_reply(reply, parsed.reply_to)
             if frame is not None:
-                self._send_frame(frame)
+                self._socket.send(frame)
 
-    def _refuse(self, violation: ProtocolViolation, to: ReplyTo = PLAIN) -> None:
+    def _refuse(
+        self, violation: ProtocolViolation, to: ReplyTo = PLAIN, kind: str | None = None
+    ) -> None:
+        self._services.metrics.message(kind, violation.code)
         frame = encode_reply(violation.notice(), to)
         if frame is not None:
-            self._send_frame(frame)
+            self._socket.send(frame)
+        if violation.code not in FAULTS:
+            return
         self._errors += 1
         if self._errors >= self._settings.max_consecutive_errors:
             self._socket.close(CloseCode.POLICY_VIOLATION, "too many errors in a row")
 
+    def _refuse_over_rate(self, text: str, wait_ms: int) -> None:
+        self._services.metrics.rate_limited("messages")
+        if self._is_flooding():
+            return
+        to = PLAIN
+        try:
+            to = parse_frame(text, max_bytes=self._settings.max_message_bytes).reply_to
+        except ProtocolViolation as violation:
+            to = violation.reply_to
+        over = ProtocolViolation(
+            ErrorCode.RATE_LIMITED,
+            "Too many messages: wait, and send this one again.",
+            retry_after_ms=wait_ms,
+        )
+        self._refuse(over, to)
+
+    def _is_flooding(self) -> bool:
+        self._over_rate += 1
+        if self._over_rate < self._settings.limits.flood_messages:
+            return False
+        self._socket.close(CloseCode.FLOODING, "too many messages over the rate")
+        return True
+
     # Events of the user.
 
-    async def _follow_log(self) -> bool | None:
-        """Take up the log where the client left it; None where it asked for nothing."""
-        session, services = self._session, self._services
-        position = await services.log.open(session.identity)
-        # Subscribed first and read then: what is committed in between comes as an event and
-        # waits in the mailbox; what was committed before is behind the position read now.
-        services.registry.tell(Connected(session.connection_id, position.user_id, self.ref))
-        position = await services.log.open(session.identity)
+    def _begin(self, position: LogPosition) -> bool | None:
+        """Take up the log; the registry hears of the cursor before anything more is read."""
+        session = self._session
+        recovered = self._stream.begin(position)
         session.user_id = position.user_id
-        session.epoch = position.epoch
-        recovered = self._recovered(position, self._resume)
-        session.seq = position.seq
-        if recovered and self._resume is not None:
-            session.seq = self._resume.after
+        session.thread_id = position.thread_id
+        session.acknowledged = position.acknowledged_seq
+        self._stored = (session.thread_id, session.acknowledged)
+        # Subscribed first and read then: what is committed from here on comes as an event, and
+        # what was committed since the position was read is behind it in the log. The registry
+        # looks for it, and so does whoever is pushed an event that does not follow its cursor.
+        self._services.registry.tell(
+            Connected(session.connection_id, position.user_id, position.seq, self.ref)
+        )
         return recovered
 
-    def _recovered(self, position: LogPosition, resume: Resume | None) -> bool | None:
-        if resume is None:
+    def _log_opened(self, position: LogPosition | None) -> object:
+        if not self._is_greeted:
+            return self._greet(position)
+        if position is None:
+            self._wait_for_log()
             return None
-        return (
-            resume.epoch == position.epoch
-            and position.trimmed_seq <= resume.after <= position.seq
-            and position.seq - resume.after <= self._settings.replay_limit
-        )
+        if self._stream.seq is not None:  # it was asked for twice
+            return None
+        recovered = self._begin(position)
+        self._send(Resumed(epoch=position.epoch, seq=self._stream.cursor, recovered=recovered))
+        return self._catch_up()
 
-    def _push(self, events: Sequence[Event]) -> object:
-        session = self._session
-        if session.seq is None:
-            return self._resume_log()
-        for event in events:
-            if event.seq == session.seq + 1:
-                self._send_frame(event.encode())
-                session.seq = event.seq
-            elif event.seq > session.seq:
-                # Something between was committed elsewhere: the log has all of it.
-                return self._catch_up()
+    def _greet(self, position: LogPosition | None) -> object:
+        session, stream, recovered = self._session, self._stream, None
+        if position is None:
+            self._wait_for_log()
+            logger.warning("connection %s is greeted without its log", session.connection_id)
+        else:
+            recovered = self._begin(position)
+        self._send(
+            ConnectionReady(
+                connection_id=session.connection_id,
+                user_id=session.identity.sub,
+                org=session.identity.org,
+                server_time=datetime.now(UTC),
+                mode=Mode.DEGRADED if position is None else Mode.FULL,
+                heartbeat_interval_s=self._settings.heartbeat_interval_s,
+                max_message_bytes=self._settings.max_message_bytes,
+                token_expires_at=session.token.expires_at,
+                thread_id=session.thread_id,
+                epoch=stream.epoch,
+                seq=stream.seq,
+                recovered=recovered,
+            )
+        )
+        self._send(PingNotice.now())
+        self._is_greeted = True
+        self.unstash_all()
+        return self._catch_up() if recovered else None
+
+    def _read_on(self) -> Coroutine[Any, Any, None] | None:
+        if self._stream.seq is not None:
+            return self._catch_up()
+        # The log is back after a greeting without it.
+        self._services.greeter.tell(OpenLog(self._session.identity, self.ref, is_back=True))
         return None
 
-    async def _resume_log(self) -> None:
-        """The log is back after a greeting without it."""
+    async def _catch_up(self) -> None:
         try:
-            recovered = await self._follow_log()
+            await self._stream.catch_up()
         except StorageError:
             self._wait_for_log()
-            return
-        session = self._session
-        if session.epoch is not None and session.seq is not None:
-            self._send(Resumed(epoch=session.epoch, seq=session.seq, recovered=recovered))
-        await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        session = self._session
-        if session.user_id is None or session.seq is None:
-            return
-        page, unsent_bytes = self._settings.replay_page, 0
-        while self._socket.is_open:
-            try:
-                events = await self._services.log.read(
-                    session.user_id, after=session.seq, limit=page
-                )
-            except StorageError:
-                self._wait_for_log()
-                return
-            for event in events:
-                frame = event.encode()
-                self._socket.send(frame)
-                session.seq = event.seq
-                unsent_bytes += len(frame)
-                if unsent_bytes >= REPLAY_CHUNK_BYTES:
-                    unsent_bytes = 0
-                    await self._drained()
-                    if not self._socket.is_open:
-                        return
-            if len(events) < page:
-                return
-
-    async def _drained(self) -> None:
-        """Let the client take what it was sent: a replay is as fast as its reader.
-
-        What it asked for must not make it too slow; one that takes nothing for a whole interval is.
-        """
-        try:
-            async with asyncio.timeout(self._settings.heartbeat_interval_s):
-                await self._socket.drained()
-        except TimeoutError:
-            self._socket.close(CloseCode.TOO_SLOW, "too slow: reconnect with after")
 
     def _wait_for_log(self) -> None:
         """The registry looks after the log and tells when it can be read again."""
         self._services.registry.tell(Behind(self._session.connection_id, self.ref))
 
-    async def _remember_thread(self) -> None:
-        """Tell the next connection of the user in which thread to begin."""
+    def _store_session(self) -> None:
+        """Tell the next connection of the user where to begin, if that has changed."""
         session = self._session
-        if session.user_id is None or session.thread_id is None:
+        state = (session.thread_id, session.acknowledged)
+        if session.user_id is None or state == self._stored:
             return
-        try:
-            await self._services.sessions.remember(session.user_id, session.thread_id)
-        except CacheUnavailableError:
-            logger.debug("the thread of connection %s was not cached", session.connection_id)
+        soon = state[0] != self._stored[0]
+        self._stored = state
+        with contextlib.suppress(ActorDeadError):
+            self._services.sessions.tell(SessionChanged(session.user_id, *state, soon=soon))
 
-    async def _current_thread(self) -> UUID | None:
-        if self._session.user_id is None:
-            return None
-        try:
-            return await self._services.sessions.current_thread(self._session.user_id)
-        except CacheUnavailableError:
-            return None
+    # Heartbeats.
 
-    # Heartbeats, and what goes out.
+    def _sign_of_life(self, size_bytes: int) -> None:
+        self._last_sign_of_life = self._time()
+        # Protocol-level pings are answered before anybody can refuse them: they count all the same.
+        if self._limits.take(size_bytes):
+            self._is_flooding()
 
-    def _heartbeat(self) -> None:
-        silent_s = asyncio.get_running_loop().time() - self._last_sign_of_life
-        if silent_s >= SILENT_INTERVALS * self._settings.heartbeat_interval_s:
+    def _heartbeat(self, ping: bytes | None) -> None:
+        interval_s = self._settings.heartbeat_interval_s
+        left_s = self._last_sign_of_life + SILENT_INTERVALS * interval_s - self._time()
+        tolerance_s = interval_s / WHEEL_SLOTS
+        if left_s <= tolerance_s:
+            self._services.metrics.heartbeat_reaped()
             self._socket.close(CloseCode.TOO_SLOW, "no sign of life: reconnect with after")
             return
-        self._send(PingNotice(server_time=datetime.now(UTC)))
+        if ping is None:
+            return
+        self._socket.send(ping)
+        self._store_session()
+        if left_s < interval_s - tolerance_s:
+            # It will have been silent for two intervals before its next turn.
+            self._services.registry.tell(CheckAgain(self._session.connection_id, left_s))
+
+    # The token's life.
+
+    def _life_of(self, token: VerifiedToken) -> TokenLife:
+        settings = self._settings
+        return TokenLife(
+            token.expires_at, notice_s=settings.token_notice_s, grace_s=settings.token_grace_s
+        )
+
+    def _token_due(self) -> None:
+        if self._token_life.is_over:
+            self._socket.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+            return
+        if not self._token_life.is_announced:
+            self._send(TokenExpiring(expires_in_s=self._token_life.announce()))
+        self._services.registry.tell(
+            TokenRenewed(self._session.connection_id, self._token_life.due_s())
+        )
+
+    def _check_token(self) -> None:
+        try:
+            self._services.revocations.check(self._session.token)
+        except InvalidTokenError:
+            self._socket.close(CloseCode.TOKEN_EXPIRED, "the token was revoked")
+
+    # What it says of itself, and what goes out.
+
+    def _describe(self) -> ConnectionInfo:
+        session = self._session
+        return ConnectionInfo(
+            connection_id=session.connection_id,
+            org=session.identity.org,
+            sub=session.identity.sub,
+            address=self._address,
+            node=self._services.node,
+            connected_at=self._connected_at,
+            last_sign_of_life_s=self._time() - self._last_sign_of_life,
+            seq=self._stream.seq,
+            acknowledged=session.acknowledged,
+            thread_id=session.thread_id,
+            outbound_bytes=self._socket.outbound_bytes,
+            token_expires_at=session.token.expires_at,
+        )
 
     def _send(self, notice: Notice) -> None:
-        self._send_frame(notice.encode())
-
-    def _send_frame(self, frame: bytes) -> None:
-        self._socket.send(frame)
-        if self._socket.outbound_bytes > self._settings.outbound_limit_bytes:
-            self._socket.close(CloseCode.TOO_SLOW, "too slow: reconnect with after")
+        self._socket.send(notice.encode())
 
 
 def _internal_error(error: Exception) -> ProtocolViolation:

@@ -3,16 +3,25 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request
 
-from apex_actors.gateway.tokens import InvalidTokenError, TokenAuthority, VerifiedToken
+from apex_actors.gateway.auth import (
+    InvalidTokenError,
+    Revocations,
+    TokenVerifier,
+    UnknownKeyError,
+    VerifiedToken,
+)
+from apex_actors.gateway.limits import Limits, TooManyConnectionsError
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.origins import AllowedOrigins
 from apex_actors.protocol.codes import ErrorCode
 
 PATH: Final = "/ws"
@@ -21,6 +30,9 @@ PATH: Final = "/ws"
 SUBPROTOCOLS: Final = ("apex.v1", "jwt-auth")
 
 TOKEN_PREFIX: Final = "jwt."  # noqa: S105 - the marker in front of a token, none itself
+
+#: Where a token must never be: query strings end up in logs and histories.
+TOKEN_PARAMETERS: Final = frozenset({"token", "access_token", "jwt"})
 
 _UNAUTHORIZED: Final = "A valid token is needed: as Authorization: Bearer, or as a subprotocol."
 
@@ -60,25 +72,47 @@ class Admitted:
 
     token: VerifiedToken
     subprotocol: str | None
-    resume: Resume | None = field(default=None)
+    resume: Resume | None = None
+    address: str = ""
+
+
+class KeysWanted(Exception):  # noqa: N818 - the handshake's outcome, not a fault of ours
+    """The token names a key that is not known yet: a look for new ones may bring it."""
+
+    def __init__(self, doorkeeper: "Doorkeeper", address: str) -> None:
+        super().__init__("the token's key is not known")
+        self._doorkeeper = doorkeeper
+        self._address = address
+
+    async def admit_with_new_keys(self, request: Request) -> Admitted:
+        """Wait for the look, and decide; raises Refused."""
+        return await self._doorkeeper.admit_with_new_keys(request, self._address)
 
 
 class Doorkeeper:
-    """Checks path, origin, token and resume position of a handshake."""
+    """Checks path, address, origin, token, resume position and caps of a handshake."""
 
-    def __init__(self, *, authority: TokenAuthority, allowed_origins: Sequence[str]) -> None:
-        self._authority = authority
-        self._allowed_origins = frozenset(allowed_origins)
+    def __init__(
+        self,
+        *,
+        verifier: TokenVerifier,
+        revocations: Revocations,
+        limits: Limits,
+        metrics: GatewayMetrics,
+        allowed_origins: Iterable[str],
+    ) -> None:
+        self._verifier = verifier
+        self._revocations = revocations
+        self._limits = limits
+        self._metrics = metrics
+        self._origins = AllowedOrigins(allowed_origins)
         self.draining = False
 
-    def admit(self, request: Request) -> Admitted:
-        """Let the request in, or raise Refused."""
-        url = urlsplit(request.path)
-        if url.path != PATH:
+    def admit(self, request: Request, address: str) -> Admitted:
+        """Let the request in, or raise Refused; KeysWanted where the answer needs new keys."""
+        path, _, query = request.path.partition("?")
+        if path != PATH:
             raise Refused(HTTPStatus.NOT_FOUND, "not_found", f"WebSockets are served at {PATH}.")
-        query = parse_qs(url.query, keep_blank_values=True)
-        if "token" in query or "access_token" in query or "jwt" in query:
-            raise _unauthorized()
         if self.draining:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -86,28 +120,83 @@ class Doorkeeper:
                 "The server restarts: connect again in a moment.",
                 (("Retry-After", "1"),),
             )
+        wait_ms = self._limits.handshake(address)
+        if wait_ms:
+            self._metrics.rate_limited("handshakes")
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                ErrorCode.RATE_LIMITED,
+                "Too many handshakes from your address: wait before the next one.",
+                (_retry_after(wait_ms),),
+            )
         self._check_origin(request.headers)
+        try:
+            return self._check(request, query, address)
+        except UnknownKeyError:
+            raise KeysWanted(self, address) from None
+
+    async def admit_with_new_keys(self, request: Request, address: str) -> Admitted:
+        """As ``admit`` goes on, after a look for new keys."""
+        await self._verifier.refresh_keys()
+        try:
+            return self._check(request, request.path.partition("?")[2], address)
+        except UnknownKeyError:
+            raise _unauthorized() from None
+
+    def enter(self, admitted: Admitted) -> None:
+        """Count the connection, which ``leave`` undoes; raises Refused over a cap."""
+        try:
+            self._limits.connect(admitted.token.identity.key)
+        except TooManyConnectionsError as full:
+            status = (
+                HTTPStatus.TOO_MANY_REQUESTS if full.of_user else HTTPStatus.SERVICE_UNAVAILABLE
+            )
+            raise Refused(
+                status,
+                ErrorCode.TOO_MANY_CONNECTIONS,
+                "You have too many connections: close one."
+                if full.of_user
+                else "The server has too many connections: try again in a moment.",
+                (_retry_after(full.retry_after_ms),),
+            ) from None
+
+    def leave(self, admitted: Admitted) -> None:
+        """The connection is gone."""
+        self._limits.disconnect(admitted.token.identity.key)
+
+    def refused(self, refused: Refused) -> None:
+        """Count a handshake that ended so."""
+        self._metrics.handshake_refused(refused.code)
+
+    def _check(self, request: Request, query_string: str, address: str) -> Admitted:
+        query = parse_qs(query_string, keep_blank_values=True)
+        if not TOKEN_PARAMETERS.isdisjoint(query):
+            raise _unauthorized()
         encoded, subprotocol = _token(request.headers)
         try:
-            token = self._authority.verify(encoded)
+            token = self._verifier.verify(encoded)
+            self._revocations.check(token)
+        except UnknownKeyError:
+            raise
         except InvalidTokenError:
             raise _unauthorized() from None
-        return Admitted(token, subprotocol, _resume(query))
+        return Admitted(token, subprotocol, _resume(query), address)
 
     def _check_origin(self, headers: Headers) -> None:
         origins = headers.get_all("Origin")
         if not origins:
             return
-        # The page that this server serves itself: same host and port as the request was sent to.
-        own = {
-            f"{scheme}://{host}" for host in headers.get_all("Host") for scheme in ("http", "https")
-        }
-        if len(origins) != 1 or origins[0] not in self._allowed_origins | own:
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                ErrorCode.ORIGIN_NOT_ALLOWED,
-                "Pages of this origin may not connect: add it to allowed_origins.",
-            )
+        if self._origins.allows(origins, headers.get_all("Host")):
+            return
+        raise Refused(
+            HTTPStatus.FORBIDDEN,
+            ErrorCode.ORIGIN_NOT_ALLOWED,
+            "Pages of this origin may not connect: add it to allowed_origins.",
+        )
+
+
+def _retry_after(wait_ms: int) -> tuple[str, str]:
+    return ("Retry-After", str(-(-wait_ms // 1000)))
 
 
 def _unauthorized() -> Refused:

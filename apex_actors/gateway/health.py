@@ -34,8 +34,15 @@ class Health:
 
     async def report(self) -> HealthReport:
         """Ask all components at the same time."""
-        states = await asyncio.gather(*(_state(check) for check in self._checks.values()))
-        components = dict(zip(self._checks, states, strict=True))
+        # Whoever asks may be cancelled: with return_exceptions, gather then waits for every check to
+        # have ended, not only for the first. Nothing but cancellation comes out of them.
+        states = await asyncio.gather(
+            *(_state(check) for check in self._checks.values()), return_exceptions=True
+        )
+        components = {
+            name: state if isinstance(state, str) else "down"
+            for name, state in zip(self._checks, states, strict=True)
+        }
         up = all(components[name] == "up" for name in self._required)
         return HealthReport(
             ready=up and not self.draining,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from apex_actors.gateway.session import Session
 from apex_actors.protocol.codes import ErrorCode
@@ -12,6 +12,15 @@ from apex_actors.protocol.violation import ProtocolViolation
 
 Outcome = Reply | None | Coroutine[Any, Any, Reply | None]
 Handler = Callable[[Any, Session], Outcome]
+HandlerTable = dict[type[ClientMessage], Handler]
+
+
+class HandlerPart(Protocol):
+    """Handlers of some types of messages."""
+
+    def table(self) -> HandlerTable:
+        """Handler by type of message."""
+        ...
 
 
 class MessageRouter:
@@ -33,7 +42,7 @@ class MessageRouter:
 
     def route(self, message: ClientMessage, session: Session) -> Outcome:
         """Handle ``message`` in the name of ``session``'s user."""
-        if message.user_id not in (None, session.identity.sub):
+        if message.user_id is not None and message.user_id != session.identity.sub:
             raise ProtocolViolation(
                 ErrorCode.USER_MISMATCH, "user_id must be the one of the token, or be left out."
             )

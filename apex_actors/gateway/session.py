@@ -1,9 +1,9 @@
 """What one connection knows of its user: the state behind its messages."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
+from apex_actors.gateway.auth import VerifiedToken
 from apex_actors.protocol.identity import Identity
 
 
@@ -11,15 +11,17 @@ from apex_actors.protocol.identity import Identity
 class Session:
     """Owned by one ConnectionActor and touched by it and its handlers alone.
 
-    ``user_id``, ``seq`` and ``epoch`` are None as long as the log cannot be read (degraded mode);
-    ``seq`` is the cursor: the number of the last event that was sent.
+    ``user_id`` is None as long as the log cannot be read (degraded mode).
     """
 
     connection_id: str
-    identity: Identity
-    token_expires_at: datetime
+    token: VerifiedToken
     user_id: int | None = None
     thread_id: UUID | None = None
-    seq: int | None = None
-    epoch: str | None = None
     acknowledged: int = 0
+    """Highest position that the client has confirmed."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whom the token speaks for; the same for as long as the connection lives, but for roles."""
+        return self.token.identity

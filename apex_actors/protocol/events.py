@@ -150,16 +150,21 @@ class Event:
         return wire
 
     @classmethod
-    def from_wire(cls, wire: bytes | str | Mapping[str, Any]) -> Self:
+    def from_wire(
+        cls, wire: bytes | str | Mapping[str, Any], *, ignore_unknown: bool = False
+    ) -> Self:
         """Read a frame; ValueError with the field's name when it is not an event.
 
-        The payload is taken as it is: `body` checks it.
+        `ignore_unknown`: a newer server may say more than we know. The payload is taken as it is:
+        `body` checks it.
         """
         raw = json.loads(wire) if isinstance(wire, bytes | str) else wire
         if not isinstance(raw, Mapping):
             raise ValueError("an event is a JSON object")  # noqa: TRY004 - bad data, not a bad call
-        if not _REQUIRED <= raw.keys() <= _KNOWN:
-            wrong = ", ".join(sorted(_REQUIRED - raw.keys()) or sorted(raw.keys() - _KNOWN))
+        missing = _REQUIRED - raw.keys()
+        unknown = set() if ignore_unknown else raw.keys() - _KNOWN
+        if missing or unknown:
+            wrong = ", ".join(sorted(missing or unknown))
             raise ValueError(f"not the fields of an event: {wrong}")
         agent = raw.get("agent")
         return cls(
@@ -174,9 +179,14 @@ class Event:
             payload=_object(raw, "payload"),
         )
 
-    def body(self) -> EventPayload:
-        """The payload as its model; pydantic.ValidationError (a ValueError) where it does not fit."""
-        return PAYLOAD_TYPES[self.type].model_validate(self.payload)
+    def body(self, *, ignore_unknown: bool = False) -> EventPayload:
+        """The payload as its model; pydantic.ValidationError (a ValueError) where it does not fit.
+
+        `ignore_unknown`: as in `from_wire`.
+        """
+        return PAYLOAD_TYPES[self.type].model_validate(
+            self.payload, extra="ignore" if ignore_unknown else None
+        )
 
 
 def is_event(wire: Mapping[str, Any]) -> bool:

@@ -23,6 +23,11 @@ class Identity:
         if not self.org or not self.sub:
             raise ValueError("an identity needs both org and sub")
 
+    @property
+    def key(self) -> str:
+        """The pair as one text; no two pairs have the same."""
+        return f"{len(self.org)}:{self.org}:{self.sub}"
+
     def may_change_data(self) -> bool:
         """Whether usage data may be imported or deleted: in one's own org, or as its data admin."""
         return self.org == self.sub or Role.DATA_ADMIN in self.roles

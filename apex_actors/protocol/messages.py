@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
 from apex_actors.protocol.scalars import Identifier, Seq, WireModel, WireUUID
 
@@ -24,8 +24,11 @@ class IfBusy(StrEnum):
     """What happens to a user message while its thread has an unfinished run."""
 
     ENQUEUE = "enqueue"
+    """It waits for its turn."""
     REJECT = "reject"
+    """It is refused with `thread_busy`."""
     INTERRUPT = "interrupt"
+    """The unfinished run is cancelled and it goes first."""
 
 
 def _not_blank(text: str) -> str:
@@ -34,10 +37,18 @@ def _not_blank(text: str) -> str:
     return text
 
 
+_NOT_BLANK: Final = {"pattern": r"\S"}
+
 # `repr=False` on everything a person wrote: a logged message must not show its text.
-Text = Annotated[str, Field(min_length=1, repr=False), AfterValidator(_not_blank)]
+Text = Annotated[
+    str,
+    Field(min_length=1, repr=False, json_schema_extra=_NOT_BLANK),
+    AfterValidator(_not_blank),
+]
 Title = Annotated[
-    str, Field(min_length=1, max_length=MAX_TITLE_CHARS, repr=False), AfterValidator(_not_blank)
+    str,
+    Field(min_length=1, max_length=MAX_TITLE_CHARS, repr=False, json_schema_extra=_NOT_BLANK),
+    AfterValidator(_not_blank),
 ]
 Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_CHARS)]
 PageLimit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
@@ -50,24 +61,47 @@ class ClientMessage(WireModel):
     request_id: Identifier | None = None
     """Echoed in the direct reply."""
     user_id: Identifier | None = None
-    """Must equal the authenticated user where given; the gateway compares."""
+    """Must be the authenticated user's where given; else `user_mismatch`."""
 
     field_aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Other names of fields → the field's name."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The frame as a mapping: the type, and each field that says more than its default."""
+        return {"type": self.type, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
 class UserMessage(ClientMessage):
     """A person's message; starts a run in the thread."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["new_thread", "thread_id"],
+                "properties": {"new_thread": {"const": True}, "thread_id": {"type": "string"}},
+            }
+        }
+    )
+
     field_aliases = MappingProxyType({"content": "text", "message": "text"})
 
     type: Literal["user_message"] = "user_message"
     text: Text
+    """What the person wrote."""
     thread_id: WireUUID | None = None
-    """None: the connection's current thread, else a new one."""
+    """Left out: the connection's current thread, else a new one."""
+    new_thread: bool = False
+    """Begin a new thread, whatever the current one is; not together with `thread_id`."""
     client_message_id: Identifier | None = None
     """Idempotency key: used again with the same text, it returns the same ids."""
     if_busy: Annotated[IfBusy, Field(strict=False)] = IfBusy.ENQUEUE
+    """What happens while the thread has an unfinished run: wait, be refused, or go first."""
+
+    @model_validator(mode="after")
+    def _names_a_thread_or_begins_one(self) -> Self:
+        if self.new_thread and self.thread_id is not None:
+            raise ValueError("new_thread and thread_id exclude each other")
+        return self
 
 
 class StartAgent(ClientMessage):
@@ -75,9 +109,13 @@ class StartAgent(ClientMessage):
 
     type: Literal["start_agent"] = "start_agent"
     user_request: Text
+    """What is to be done, in words."""
     pipeline: Identifier | None = None
+    """Which agents work; left out: the server's own pipeline."""
     thread_id: WireUUID | None = None
+    """Left out: the connection's current thread, else a new one."""
     client_message_id: Identifier | None = None
+    """Idempotency key, as of a `user_message`."""
 
 
 class RetryRun(ClientMessage):
@@ -85,6 +123,7 @@ class RetryRun(ClientMessage):
 
     type: Literal["retry_run"] = "retry_run"
     run_id: WireUUID
+    """One that failed, timed out, was cancelled, or has a partial answer."""
 
 
 class CancelRun(ClientMessage):
@@ -92,6 +131,7 @@ class CancelRun(ClientMessage):
 
     type: Literal["cancel_run"] = "cancel_run"
     run_id: WireUUID
+    """The run; one that waits ends at once."""
 
 
 class StopAgent(ClientMessage):
@@ -100,9 +140,20 @@ class StopAgent(ClientMessage):
     A type of its own because its fields differ; it is handled as `cancel_run`.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("run_id", "thread_id")
+            ]
+        }
+    )
+
     type: Literal["stop_agent"] = "stop_agent"
     run_id: WireUUID | None = None
+    """The run; either this or `thread_id`."""
     thread_id: WireUUID | None = None
+    """The thread whose run is to stop."""
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -116,6 +167,7 @@ class GetRun(ClientMessage):
 
     type: Literal["get_run"] = "get_run"
     run_id: WireUUID
+    """The run."""
 
 
 class ListThreads(ClientMessage):
@@ -123,8 +175,9 @@ class ListThreads(ClientMessage):
 
     type: Literal["list_threads"] = "list_threads"
     limit: PageLimit = DEFAULT_PAGE
+    """Most threads of the page."""
     before: Cursor | None = None
-    """`next` of the page before."""
+    """`next` of the page before; left out: the latest."""
 
 
 class GetThreadHistory(ClientMessage):
@@ -132,9 +185,11 @@ class GetThreadHistory(ClientMessage):
 
     type: Literal["get_thread_history"] = "get_thread_history"
     thread_id: WireUUID
+    """The thread."""
     limit: PageLimit = DEFAULT_PAGE
+    """Most messages of the page."""
     before: Cursor | None = None
-    """Id of the oldest message already known."""
+    """Id of the oldest message already known; left out: the latest."""
 
 
 class SwitchThread(ClientMessage):
@@ -142,6 +197,7 @@ class SwitchThread(ClientMessage):
 
     type: Literal["switch_thread"] = "switch_thread"
     thread_id: WireUUID
+    """The thread."""
 
 
 class RenameThread(ClientMessage):
@@ -149,7 +205,9 @@ class RenameThread(ClientMessage):
 
     type: Literal["rename_thread"] = "rename_thread"
     thread_id: WireUUID
+    """The thread."""
     title: Title
+    """The new title."""
 
 
 class DeleteThread(ClientMessage):
@@ -157,6 +215,7 @@ class DeleteThread(ClientMessage):
 
     type: Literal["delete_thread"] = "delete_thread"
     thread_id: WireUUID
+    """The thread."""
 
 
 class GetPreferences(ClientMessage):
@@ -170,6 +229,7 @@ class SetPreferences(ClientMessage):
 
     type: Literal["set_preferences"] = "set_preferences"
     preferences: Annotated[dict[str, JsonValue], Field(repr=False)]
+    """Name → value, any JSON; null takes one away."""
 
 
 class RefreshToken(ClientMessage):
@@ -177,6 +237,11 @@ class RefreshToken(ClientMessage):
 
     type: Literal["refresh_token"] = "refresh_token"
     token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_TOKEN_CHARS)]
+    """The new token."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The frame, and with it the token: for the socket alone."""
+        return super().to_wire() | {"token": self.token.get_secret_value()}
 
 
 class Ping(ClientMessage):
@@ -196,6 +261,7 @@ class Pong(ClientMessage):
 
     type: Literal["pong"] = "pong"
     seq: Seq | None = None
+    """Every event up to here was taken."""
 
 
 class Ack(ClientMessage):
@@ -203,6 +269,7 @@ class Ack(ClientMessage):
 
     type: Literal["ack"] = "ack"
     seq: Seq | None = None
+    """Every event up to here was taken."""
 
 
 MESSAGE_TYPES: Final[Mapping[str, type[ClientMessage]]] = MappingProxyType(

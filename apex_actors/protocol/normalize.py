@@ -6,11 +6,11 @@ The order of the checks is the order of their cost: size, UTF-8, nesting, JSON, 
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, NoReturn
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from apex_actors.protocol.codes import ErrorCode, JsonRpcCode
 from apex_actors.protocol.messages import MESSAGE_TYPES, TYPE_ALIASES, ClientMessage
@@ -30,8 +30,12 @@ _BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedFrame:
+#: How signs of life begin; a key that comes twice is refused, so they are of no other type.
+_SIGNS_OF_LIFE: Final = ('{"type":"ping"', '{"type":"pong"', '{"type":"heartbeat"', '{"type":"ack"')
+_SHORT_CHARS: Final = 64
+
+
+class ParsedFrame(NamedTuple):
     """A valid message, and where its direct reply goes."""
 
     message: ClientMessage
@@ -44,7 +48,30 @@ def parse_frame(data: bytes | str, *, max_bytes: int) -> ParsedFrame:
     `max_bytes` is the first size that is too large (`max_message_bytes` of the welcome).
     Raises ProtocolViolation, and nothing else, for whatever is wrong with the frame.
     """
-    text = _decode(data, max_bytes)
+    if (
+        len(data) <= _SHORT_CHARS < max_bytes
+        and type(data) is str
+        and data.startswith(_SIGNS_OF_LIFE)
+        and data.isascii()
+    ):
+        return _read_again(data)
+    return _read(_text_of(data, max_bytes))
+
+
+@lru_cache(maxsize=1024)
+def _read_again(text: str) -> ParsedFrame:
+    """What says nothing of anybody, and comes again and again from those who are idle."""
+    return _read(text)
+
+
+def _text_of(data: bytes | str, max_bytes: int) -> str:
+    # The usual frame, text of ASCII that is short enough, has nothing to decode.
+    if type(data) is str and data.isascii() and len(data) < max_bytes:
+        return data
+    return _decode(data, max_bytes)
+
+
+def _read(text: str) -> ParsedFrame:
     raw = _parse(text)
     if "\\u" in text and not _all_clean(raw):
         # Only an escape can bring these in: raw ones are refused as UTF-8 and as JSON.
@@ -117,6 +144,7 @@ def _constant(_name: str) -> NoReturn:
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )
+_SCAN: Final[Callable[[str, int], tuple[Any, int]]] = _DECODER.scan_once  # type: ignore[attr-defined]  # an attribute that typeshed leaves out
 
 
 def _parse(text: str) -> Any:
@@ -125,7 +153,12 @@ def _parse(text: str) -> Any:
         # strings count here too, so the exact look is only taken when in doubt.
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(text)
-        return _DECODER.decode(text)
+        try:
+            # What `decode` does, without its two looks for white space around the value.
+            value, end = _SCAN(text, 0)
+        except StopIteration:
+            return _DECODER.decode(text)
+        return value if end == len(text) else _DECODER.decode(text)
     except json.JSONDecodeError as error:
         # The parser's own message may quote the text.
         reason = f"it cannot be parsed at character {error.pos}"
@@ -228,6 +261,8 @@ def _from_json_rpc(raw: dict[str, Any]) -> ParsedFrame:
 
 
 def _plain_reply_to(fields: Mapping[str, Any]) -> ReplyTo:
+    if "request_id" not in fields:
+        return PLAIN
     request_id = _echo(fields)
     return PLAIN if request_id is None else ReplyTo(request_id)
 
@@ -256,24 +291,51 @@ def _echo(fields: Mapping[str, Any]) -> str | None:
 # -- fields ----------------------------------------------------------------------------------
 
 
+class _Reader(NamedTuple):
+    """How the fields of one message type become its message."""
+
+    name: str
+    validate: Callable[[dict[str, Any]], ClientMessage]
+    field_aliases: tuple[tuple[str, str], ...]
+    bare: ClientMessage | None
+    """The message without any fields, where there is one: immutable, so one is enough."""
+
+
+def _reader(name: str, model: type[ClientMessage]) -> _Reader:
+    # `model_validate` asks for its options at each call; there are none.
+    validate = TypeAdapter(model).validator.validate_python
+    try:
+        bare = validate({"type": name})
+    except ValidationError:
+        bare = None
+    return _Reader(name, validate, tuple(model.field_aliases.items()), bare)
+
+
+_READERS: Final[Mapping[str, _Reader]] = {
+    name: _reader(TYPE_ALIASES.get(name, name), MESSAGE_TYPES[TYPE_ALIASES.get(name, name)])
+    for name in (*MESSAGE_TYPES, *TYPE_ALIASES)
+}
+
+
 def _build(kind: str, fields: dict[str, Any], to: ReplyTo) -> ParsedFrame:
-    name = TYPE_ALIASES.get(kind, kind)
-    model = MESSAGE_TYPES.get(name)
-    if model is None:
+    reader = _READERS.get(kind)
+    if reader is None:
         raise ProtocolViolation(
             ErrorCode.UNKNOWN_MESSAGE_TYPE,
             "The message type is not known; details.known_types lists those that are.",
-            details={"known_types": sorted({*MESSAGE_TYPES, *TYPE_ALIASES})},
+            details={"known_types": sorted(_READERS)},
             reply_to=to,
         )
-    fields["type"] = name
-    for alias, field in model.field_aliases.items():
+    fields["type"] = reader.name
+    if reader.bare is not None and len(fields) == 1:
+        return ParsedFrame(reader.bare, to)
+    for alias, field in reader.field_aliases:
         if alias in fields:
             if field in fields:
                 raise _invalid(field, f"is given twice, as {field} and as {alias}", to)
             fields[field] = fields.pop(alias)
     try:
-        return ParsedFrame(model.model_validate(fields), to)
+        return ParsedFrame(reader.validate(fields), to)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(map(str, first["loc"]))

@@ -116,9 +116,13 @@ class ChatMessage(WireModel):
     """A message as it stands in its thread."""
 
     id: WireUUID
+    """Of a user's message: the `message_id` of its `message_accepted`."""
     role: Annotated[MessageRole, Field(strict=False)]
+    """Who wrote it."""
     content: Annotated[str, Field(repr=False)]
+    """What the user wrote, or the answer in Markdown."""
     created_at: Timestamp
+    """When it was stored."""
 
 
 class MessageCreated(EventPayload):
@@ -126,6 +130,7 @@ class MessageCreated(EventPayload):
 
     event_type = EventType.MESSAGE_CREATED
     message: ChatMessage
+    """The message."""
 
 
 class RunQueued(EventPayload):
@@ -133,6 +138,7 @@ class RunQueued(EventPayload):
 
     event_type = EventType.RUN_QUEUED
     position: Count
+    """How many runs go before."""
 
 
 class AgentStarted(EventPayload):
@@ -140,10 +146,15 @@ class AgentStarted(EventPayload):
 
     event_type = EventType.AGENT_STARTED
     status: Literal[AgentStatus.RUNNING] = AgentStatus.RUNNING
+    """Always the same."""
     message: str
+    """What it is about to do, for people."""
     step: Count
+    """Which step of the run this is; 0 for the supervisor."""
     total_steps: Count
+    """How many steps the run has."""
     try_number: Annotated[int, Field(ge=1, alias="try")] = 1
+    """Counts from 1; more where the agent is started again."""
 
 
 class AgentThinking(EventPayload):
@@ -151,7 +162,9 @@ class AgentThinking(EventPayload):
 
     event_type = EventType.AGENT_THINKING
     reasoning: str
+    """For people."""
     progress: Progress
+    """Of the agent's own work."""
 
 
 class ToolExecuting(EventPayload):
@@ -159,8 +172,11 @@ class ToolExecuting(EventPayload):
 
     event_type = EventType.TOOL_EXECUTING
     tool_call_id: Annotated[str, Field(min_length=1)]
+    """Finds the call's `tool_completed`; calls may overlap."""
     tool: Annotated[str, Field(min_length=1)]
+    """The tool's name."""
     arguments: JsonObject
+    """What it is called with."""
 
 
 class ToolCompleted(EventPayload):
@@ -168,10 +184,15 @@ class ToolCompleted(EventPayload):
 
     event_type = EventType.TOOL_COMPLETED
     tool_call_id: Annotated[str, Field(min_length=1)]
+    """That of the call's `tool_executing`."""
     tool: Annotated[str, Field(min_length=1)]
+    """The tool's name."""
     status: FinalToolStatus
+    """`aborted`: nobody knows how it ended, because its worker was lost or its run ended."""
     result: str
+    """A summary."""
     duration_ms: DurationMs
+    """How long the call took."""
 
 
 class AgentCompleted(EventPayload):
@@ -179,8 +200,11 @@ class AgentCompleted(EventPayload):
 
     event_type = EventType.AGENT_COMPLETED
     status: FinalAgentStatus
+    """`degraded`: done with less than it wanted; `result` says what is missing."""
     result: str
+    """A summary."""
     duration_ms: DurationMs
+    """How long the agent took."""
 
 
 class RunResumed(EventPayload):
@@ -191,15 +215,20 @@ class RunResumed(EventPayload):
 
     event_type = EventType.RUN_RESUMED
     attempt: Annotated[int, Field(ge=1)]
+    """Counts the workers that claimed the run."""
     next_agent: Annotated[AgentName, Field(strict=False)]
+    """Who goes on."""
 
 
 class Artifact(WireModel):
     """A file that belongs to an answer; the URL is good for a short time."""
 
     name: str
+    """For people."""
     kind: str
+    """The format, such as `html` or `svg`."""
     url: str
+    """Where to get it, without a token; good for a short time."""
 
 
 class FinalResponse(EventPayload):
@@ -207,16 +236,22 @@ class FinalResponse(EventPayload):
 
     event_type = EventType.FINAL_RESPONSE
     content: Annotated[str, Field(repr=False)]
+    """Markdown."""
     report: Annotated[JsonObject, Field(repr=False)]
+    """The same figures as structure; empty where the answer is only text."""
     artifacts: tuple[Artifact, ...] = Field(default=(), strict=False)
+    """Files that belong to the answer."""
 
 
 class RunError(WireModel):
     """Why a run did not complete; `report_id` names the stored error report."""
 
     code: str
+    """For programs."""
     message: str
+    """For people."""
     report_id: WireUUID | None = None
+    """Finds the stored error report."""
 
 
 class RunFinished(EventPayload):
@@ -224,8 +259,11 @@ class RunFinished(EventPayload):
 
     event_type = EventType.RUN_FINISHED
     status: TerminalRunStatus
+    """How it ended."""
     partial: bool
+    """Whether an answer was given that lacks a part."""
     error: RunError | None = Field(default=None, exclude_if=lambda error: error is None)
+    """Why it did not complete; left out where it did."""
 
 
 class ThreadUpdated(EventPayload):
@@ -233,6 +271,7 @@ class ThreadUpdated(EventPayload):
 
     event_type = EventType.THREAD_UPDATED
     title: str
+    """The new one."""
 
 
 class ThreadDeleted(EventPayload):
@@ -246,6 +285,7 @@ class PreferencesUpdated(EventPayload):
 
     event_type = EventType.PREFERENCES_UPDATED
     preferences: JsonObject
+    """Name → value, all of them."""
 
 
 class UsageImported(EventPayload):
@@ -253,11 +293,17 @@ class UsageImported(EventPayload):
 
     event_type = EventType.USAGE_IMPORTED
     import_id: WireUUID
+    """Names the import, to undo it."""
     name: str
+    """What was imported."""
     inserted: Count
+    """Records that came in, or went out."""
     duplicates: Count = 0
+    """Records that were there already."""
     rejected: Count = 0
+    """Records that could not be read."""
     undone: bool = False
+    """Whether the import was taken back."""
 
 
 class EventRedacted(EventPayload):

@@ -1,6 +1,7 @@
 """From a run's events to its state: all that somebody who comes late needs to draw it."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,22 +12,48 @@ from apex_actors.protocol.payloads import (
     AgentName,
     AgentStatus,
     EventType,
+    MessageRole,
+    RunError,
     RunStatus,
     ToolStatus,
 )
 
 
-def run_state(run_id: UUID, status: RunStatus, events: Iterable[Event], *, seq: int) -> RunState:
-    """The state of a run after ``events`` (all of the run's up to ``seq``, in order)."""
+def run_state(
+    run_id: UUID,
+    status: RunStatus,
+    events: Iterable[Event],
+    *,
+    seq: int,
+    message_id: UUID | None = None,
+    accepted_at: datetime | None = None,
+    started_at: datetime | None = None,
+    finished_at: datetime | None = None,
+    partial: bool | None = None,
+    error: RunError | None = None,
+) -> RunState:
+    """The state of a run after ``events`` (all of the run's up to ``seq``, in order).
+
+    What its row says goes before what can be read from the events, some of which may have been
+    trimmed: message, times, ``partial`` and ``error``.
+    """
     steps: dict[AgentName, dict[str, Any]] = {}
     for event in events:
-        if event.agent not in SUB_AGENTS or event.type is EventType.EVENT_REDACTED:
-            continue
-        step = steps.setdefault(
-            event.agent,
-            {"status": AgentStatus.RUNNING, "thinking": [], "tools": {}, "result": None},
-        )
-        _apply(step, event)
+        match event.type:
+            case EventType.MESSAGE_CREATED if _is_question(event):
+                message_id = message_id or UUID(event.payload["message"]["id"])
+                accepted_at = accepted_at or event.ts
+            case EventType.AGENT_STARTED if event.agent is AgentName.SUPERVISOR:
+                started_at = started_at or event.ts
+            case EventType.RUN_FINISHED:
+                finished_at = finished_at or event.ts
+                partial = event.payload["partial"] if partial is None else partial
+                if error is None and event.payload.get("error") is not None:
+                    error = RunError.model_validate(event.payload["error"])
+            case EventType.EVENT_REDACTED:
+                pass
+            case _ if event.agent in SUB_AGENTS:
+                _apply(steps.setdefault(event.agent, _new_step()), event)
     return RunState(
         run_id=run_id,
         status=status,
@@ -41,7 +68,21 @@ def run_state(run_id: UUID, status: RunStatus, events: Iterable[Event], *, seq: 
             for agent, step in steps.items()
         ),
         seq=seq,
+        message_id=message_id,
+        accepted_at=accepted_at,
+        started_at=started_at,
+        finished_at=finished_at,
+        partial=bool(partial),
+        error=error,
     )
+
+
+def _is_question(event: Event) -> bool:
+    return bool(event.payload["message"]["role"] == MessageRole.USER)
+
+
+def _new_step() -> dict[str, Any]:
+    return {"status": AgentStatus.RUNNING, "thinking": [], "tools": {}, "result": None}
 
 
 def _apply(step: dict[str, Any], event: Event) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 MAX_MESSAGE_BYTES: Final = 8192
 """A client's frame must be SHORTER than this (at most 8191 bytes); announced in the welcome."""
@@ -46,7 +46,10 @@ WireUUID = Annotated[UUID, Field(strict=False)]
 Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 Seq = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 Timestamp = Annotated[
-    AwareDatetime, Field(strict=False), PlainSerializer(format_timestamp, when_used="json")
+    AwareDatetime,
+    Field(strict=False),
+    PlainSerializer(format_timestamp, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 
 
@@ -63,4 +66,5 @@ class WireModel(BaseModel):
         serialize_by_alias=True,
         # `try` is a word of the wire and of the language: code says try_number.
         validate_by_name=True,
+        use_attribute_docstrings=True,
     )

@@ -1,7 +1,6 @@
 """The one exception of this floor: what a client sent cannot be served."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from apex_actors.protocol.codes import ErrorCode
@@ -31,7 +30,7 @@ class ProtocolViolation(Exception):  # noqa: N818 - the protocol's own term, not
         self.message = message
         self.details = details
         self.retry_after_ms = retry_after_ms
-        self.reply_to = replace(reply_to, request_id=request_id) if request_id else reply_to
+        self.reply_to = reply_to._replace(request_id=request_id) if request_id else reply_to
 
     @property
     def request_id(self) -> str | None:

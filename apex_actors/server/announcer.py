@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apex_actors.actors import ActorDeadError, ActorRef, LoopActor
+from apex_actors.execution.janitor import LookForDeletions
 from apex_actors.execution.worker import WorkAvailable
-from apex_actors.gateway.registry import EventsCommitted, LogAdvanced
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.registry_messages import EventsCommitted, LogAdvanced
 from apex_actors.protocol.events import Event
+from apex_actors.protocol.payloads import EventType, MessageRole
 from apex_actors.storage.cache import WakeUps
 from apex_actors.storage.errors import CacheUnavailableError
 
@@ -28,17 +31,25 @@ class NodeAnnouncer:
     Made before the actors that it tells, because they need it: ``attach`` closes the circle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: GatewayMetrics) -> None:
+        self._metrics = metrics
         self._targets: dict[str, ActorRef[Any]] = {}
 
     def attach(self, **targets: ActorRef[Any]) -> None:
-        """Name the node's ``registry``, ``worker`` and ``relay``, as far as it has them."""
+        """Name ``registry``, ``worker``, ``relay`` and ``janitor``, as far as the node has them."""
         self._targets.update(targets)
 
     def events_committed(self, user_id: int, events: Sequence[Event]) -> None:
         """Push the events to the node's connections of the user; wake the other nodes."""
         self._tell("registry", EventsCommitted(user_id, tuple(events)))
         self._tell("relay", WakeUser(user_id))
+        for event in events:
+            if event.type is EventType.RUN_FINISHED:
+                self._metrics.run_finished(event.payload["status"])
+            elif event.type is EventType.MESSAGE_CREATED and (
+                event.payload["message"]["role"] == MessageRole.USER
+            ):
+                self._metrics.run_accepted()
 
     def log_advanced(self, user_id: int) -> None:
         """Another node has committed something of the user's."""
@@ -48,6 +59,10 @@ class NodeAnnouncer:
         """Wake the node's worker, and those of other nodes."""
         self._tell("worker", WorkAvailable())
         self._tell("relay", WakeWorkers())
+
+    def deletion_requested(self) -> None:
+        """A thread waits to be removed: other nodes find it by themselves."""
+        self._tell("janitor", LookForDeletions())
 
     def work_elsewhere(self) -> None:
         """Another node knows of work."""

@@ -8,46 +8,61 @@ import socket
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from apex_actors.actors import ActorDeadError, ActorRef
+from apex_actors.actors import Actor, ActorDeadError, ActorRef
 from apex_actors.agents import CostPipeline
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution import (
     Acceptance,
+    Cancellation,
     Drain,
     ExecutionEngineFactory,
+    RetentionJanitor,
+    ThreadJanitor,
+    ThreadService,
     Worker,
+    WorkPool,
 )
-from apex_actors.gateway.app import HttpServices, build_app
-from apex_actors.gateway.connection import ConnectionActor, ConnectionServices, SocketMessages
-from apex_actors.gateway.handlers import ChatHandlers
-from apex_actors.gateway.handshake import Admitted, Doorkeeper
+from apex_actors.gateway.auth import LinkSigner, TokenAuthority
+from apex_actors.gateway.handlers import (
+    LivenessHandlers,
+    PreferenceHandlers,
+    RunHandlers,
+    RunStateHandlers,
+    ThreadHandlers,
+)
 from apex_actors.gateway.health import Health
-from apex_actors.gateway.registry import CloseAll, ConnectionRegistry, GetStatistics
-from apex_actors.gateway.router import MessageRouter
-from apex_actors.gateway.tokens import TokenAuthority
-from apex_actors.gateway.websocket_protocol import WebSocketProtocol
+from apex_actors.gateway.http.chart_cache import ChartCache
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.registry import ConnectionRegistry
+from apex_actors.gateway.registry_messages import CloseAll, GetStatistics
+from apex_actors.gateway.router import HandlerPart
+from apex_actors.gateway.settings import Algorithm
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay
+from apex_actors.server.gateway_part import DEVELOPMENT_ORG, GatewayPart, GatewayParts
 from apex_actors.server.secrets import development_secret
 from apex_actors.server.settings import Mode, Settings
-from apex_actors.server.uvicorn_server import UvicornServer, build_server, listen
-from apex_actors.storage.cache import Cache, ResultCache, SessionCache, WakeUps
+from apex_actors.server.stores import Stores
+from apex_actors.server.tuning import responsive
+from apex_actors.server.uvicorn_server import UvicornServer, listen
+from apex_actors.storage.cache import Cache, ResultCache, WakeUps
 from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers, default_data_dir
-from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.link_key import read_link_key
 from apex_actors.storage.migrate import migrate
-from apex_actors.storage.runs import RunStore
-from apex_actors.storage.threads import ThreadStore
-from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.retention import Retention
+
+__all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
 
 logger = logging.getLogger(__name__)
 
-#: The tenant of the sample data, and of everybody who signs in by the development page.
-DEVELOPMENT_ORG: Final = "demo"
+A = TypeVar("A", bound=Actor)
+
+#: By how much the processes of an embedded PostgreSQL that import and analyse yield to others.
+BULK_NICENESS: Final = 5
 
 #: Between two looks after the embedded servers, in seconds.
 WATCH_INTERVAL_S: Final = 1.0
@@ -80,22 +95,6 @@ class Part(StrEnum):
         return self is not Part.GATEWAY
 
 
-@dataclass(slots=True)
-class _Stores:
-    database: Database
-    cache: Cache
-    log: EventLog = field(init=False)
-    runs: RunStore = field(init=False)
-    threads: ThreadStore = field(init=False)
-    usage: UsageRepository = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log = EventLog(self.database)
-        self.runs = RunStore(self.database)
-        self.threads = ThreadStore(self.database)
-        self.usage = UsageRepository(self.database)
-
-
 class Node:
     """A running node, from ``start`` to ``stop``; also an async context manager.
 
@@ -109,14 +108,16 @@ class Node:
         self._part = part
         self.name = uuid.uuid4().hex[:12]
         self._stack = AsyncExitStack()
-        self._announcer = NodeAnnouncer()
+        self.metrics = GatewayMetrics()
+        self._announcer = NodeAnnouncer(self.metrics)
         self.registry: ActorRef[ConnectionRegistry] | None = None
         self._worker: ActorRef[Worker] | None = None
-        self._server: UvicornServer | None = None
+        self._gateway: GatewayPart | None = None
         self._health: Health | None = None
-        self._doorkeeper: Doorkeeper | None = None
-        self.stores: _Stores
+        self._threads: ThreadService
+        self.stores: Stores
         self.authority: TokenAuthority
+        self.links: LinkSigner
         self.catalogue = PriceCatalogue()
         self.port = 0
         self._draining = False
@@ -147,7 +148,12 @@ class Node:
             database_url, redis_url = await self._start_servers()
             await migrate(database_url)
             self.stores = await self._open_stores(database_url, redis_url)
-            await self._start_relay()
+            self.links = LinkSigner(
+                key=await read_link_key(self.stores.database),
+                lifetime_s=self._settings.auth.artifact_lifetime_s,
+            )
+            self._start_relay()
+            self._start_janitors()
             if self._part.works:
                 self._start_worker()
             if self._part.serves:
@@ -161,8 +167,8 @@ class Node:
         self._draining = True
         if self._health is not None:
             self._health.draining = True
-        if self._doorkeeper is not None:
-            self._doorkeeper.draining = True
+        if self._gateway is not None:
+            self._gateway.doorkeeper.draining = True
         await self._drain_worker()
         await self._stack.aclose()
 
@@ -177,8 +183,9 @@ class Node:
             loop.add_signal_handler(number, signalled.set)
         try:
             async with self:
-                on_ready()
-                died = await self._wait_for_end(signalled)
+                with responsive():
+                    on_ready()
+                    died = await self._wait_for_end(signalled)
                 # A second signal ends at once: what was acknowledged is in the database.
                 for number in _SIGNALS:
                     loop.remove_signal_handler(number)
@@ -217,7 +224,7 @@ class Node:
         self._start_task(self._watch(servers))
         return given_database or servers.database_url, given_redis or servers.redis_url
 
-    async def _open_stores(self, database_url: str, redis_url: str) -> _Stores:
+    async def _open_stores(self, database_url: str, redis_url: str) -> Stores:
         database = Database(
             database_url,
             max_size=self._settings.database_connections,
@@ -225,21 +232,56 @@ class Node:
         )
         self._stack.push_async_callback(database.close)
         await database.open()
+        bulk = Database(
+            database_url,
+            max_size=self._settings.bulk_connections,
+            application_name=f"apex-bulk-{self.name}",
+            patient=True,
+            # The embedded server shares these cores with people's pings.
+            niceness=0 if self._settings.database_url else BULK_NICENESS,
+        )
+        self._stack.push_async_callback(bulk.close)
+        await bulk.open()
         cache = Cache(redis_url)
         self._stack.push_async_callback(cache.close)
-        return _Stores(database, cache)
+        # Apart from those of the analyses, which must not wait for minutes behind two files.
+        importing = self._work_pool(self._settings.gateway.http.uploads_at_once)
+        return Stores(database, bulk, cache, importing)
 
-    async def _start_relay(self) -> None:
+    def _work_pool(self, size: int) -> WorkPool:
+        pool = WorkPool(size=size)
+        self._stack.push_async_callback(pool.close)
+        return pool
+
+    def _start_relay(self) -> None:
         wake_ups = WakeUps(self.stores.cache, node=self.name)
-        relay = WakeUpRelay.start(wake_ups=wake_ups, announcer=self._announcer)
-        self._stop_with_node(relay)
+        relay = self._start_vital(WakeUpRelay, wake_ups=wake_ups, announcer=self._announcer)
         self._announcer.attach(relay=relay)
+
+    def _start_janitors(self) -> None:
+        stores, retention = self.stores, self._settings.retention
+        self._threads = ThreadService(
+            database=stores.database,
+            announcer=self._announcer,
+            sessions=stores.sessions,
+            on_deletion_requested=self._announcer.deletion_requested,
+            on_runs_removed=ChartCache(ResultCache(stores.cache)).forget,
+        )
+        janitor = self._start_vital(ThreadJanitor, database=stores.database, threads=self._threads)
+        self._announcer.attach(janitor=janitor)
+        self._start_vital(
+            RetentionJanitor,
+            retention=Retention(stores.database, retention),
+            interval_s=retention.interval_s,
+        )
 
     def _start_worker(self) -> None:
         pipeline = CostPipeline(
             usage=self.stores.usage,
             catalogue=self.catalogue,
             cache=ResultCache(self.stores.cache),
+            work=self._work_pool(self._settings.execution.work_processes),
+            sign_link=self.links.sign,
         )
         factory = ExecutionEngineFactory(
             database=self.stores.database,
@@ -247,81 +289,78 @@ class Node:
             pipelines={CostPipeline.name: pipeline},
             settings=self._settings.execution,
         )
-        self._worker = Worker.start(
+        self._worker = self._start_vital(
+            Worker,
             name=self.name,
             runs=self.stores.runs,
             factory=factory,
             settings=self._settings.execution,
         )
-        self._stop_with_node(self._worker)
         self._announcer.attach(worker=self._worker)
 
     async def _start_gateway(self) -> None:
         settings, stores = self._settings, self.stores
-        registry = ConnectionRegistry.start(
-            log=stores.log,
-            heartbeat_interval_s=settings.gateway.heartbeat_interval_s,
-            poll_interval_s=settings.gateway.poll_interval_s,
-        )
-        self.registry = registry
-        self._announcer.attach(registry=registry)
-        self._stop_with_node(registry)
-        self.authority = TokenAuthority(secret=self._secret(), settings=settings.auth)
-        self._doorkeeper = Doorkeeper(
-            authority=self.authority, allowed_origins=settings.gateway.allowed_origins
-        )
-        services = ConnectionServices(
-            log=stores.log,
-            sessions=SessionCache(stores.cache),
-            registry=registry,
-            router=MessageRouter(self._handlers().table()),
-            settings=settings.gateway,
-        )
-
-        def welcome(socket: WebSocketProtocol, admitted: Admitted) -> SocketMessages:
-            return SocketMessages(
-                ConnectionActor.start(socket=socket, admitted=admitted, services=services)
+        self._health = self._start_health()
+        shared_secret = settings.auth.algorithm is Algorithm.HS256
+        if shared_secret:
+            self.authority = TokenAuthority(secret=self._secret(), settings=settings.auth)
+        gateway = self._gateway = GatewayPart(
+            GatewayParts(
+                settings=settings,
+                name=self.name,
+                stores=stores,
+                announcer=self._announcer,
+                catalogue=self.catalogue,
+                links=self.links,
+                health=self._health,
+                metrics=self.metrics,
+                authority=self.authority if shared_secret else None,
+                handlers=self._handlers(),
+                threads=ThreadHandlers(
+                    threads=stores.threads, service=self._threads, sessions=stores.sessions
+                ),
+                run_states=RunStateHandlers(runs=stores.run_records),
+                start_vital=self._start_vital,
+                stack=self._stack,
             )
+        )
+        await gateway.start()
+        self.registry = gateway.registry
+        development = settings.mode is Mode.DEVELOPMENT
+        await self._serve(
+            gateway.server, listen(settings.host, settings.port, any_free=development)
+        )
+        self._stack.push_async_callback(self._close_connections)
 
-        checks = {"database": stores.database.is_up, "cache": stores.cache.is_up}
+    def _start_health(self) -> Health:
+        checks = {"database": self.stores.database.is_up, "cache": self.stores.cache.is_up}
         if self._worker is not None:
             checks["worker"] = self._worker_is_up
-        self._health = Health(checks, required=frozenset({"database"}))
-        development = settings.mode is Mode.DEVELOPMENT
-        app = build_app(
-            HttpServices(
-                authority=self.authority,
-                health=self._health,
-                log=stores.log,
-                runs=stores.runs,
-                development_org=DEVELOPMENT_ORG if development else None,
-            )
-        )
-        self._server = build_server(
-            app, doorkeeper=self._doorkeeper, welcome=welcome, settings=settings.gateway
-        )
-        await self._serve(listen(settings.host, settings.port, any_free=development))
-        self._stack.push_async_callback(self._close_connections)
+        return Health(checks, required=frozenset({"database"}))
 
     async def _worker_is_up(self) -> bool:
         return self._worker is not None and self._worker.is_alive()
 
-    def _handlers(self) -> ChatHandlers:
+    def _handlers(self) -> tuple[HandlerPart, ...]:
+        stores, execution = self.stores, self._settings.execution
         acceptance = Acceptance(
-            database=self.stores.database,
-            announcer=self._announcer,
-            settings=self._settings.execution,
+            database=stores.database, announcer=self._announcer, settings=execution
         )
-        return ChatHandlers(
-            acceptance=acceptance,
-            threads=self.stores.threads,
-            pipeline=CostPipeline.name,
-            is_draining=lambda: self._draining,
+        cancellation = Cancellation(
+            database=stores.database, announcer=self._announcer, settings=execution
+        )
+        return (
+            LivenessHandlers(),
+            RunHandlers(
+                acceptance=acceptance,
+                cancellation=cancellation,
+                pipeline=CostPipeline.name,
+                is_draining=lambda: self._draining,
+            ),
+            PreferenceHandlers(preferences=stores.preferences, announcer=self._announcer),
         )
 
-    async def _serve(self, sock: socket.socket) -> None:
-        server = self._server
-        assert server is not None  # noqa: S101 - set by the caller
+    async def _serve(self, server: UvicornServer, sock: socket.socket) -> None:
         self.port = sock.getsockname()[1]
         serving = asyncio.create_task(server.serve(sockets=[sock]))
 
@@ -365,14 +404,25 @@ class Node:
 
     # Helpers.
 
-    def _stop_with_node(self, ref: ActorRef[Any]) -> None:
+    def _start_vital(
+        self, actor_class: type[A], /, *, handles_all: bool = False, **arguments: Any
+    ) -> ActorRef[A]:
+        """Start an actor that the node cannot be without; it stops with the node.
+
+        ``handles_all``: only behind the messages that wait for it by then.
+        """
+        ref = actor_class.start(**arguments)
         self._vital.append(ref)
 
         async def stop() -> None:
-            ref.kill()
-            await ref.stopped()
+            if handles_all:
+                await ref.stop_async()
+            else:
+                ref.kill()
+                await ref.stopped()
 
         self._stack.push_async_callback(stop)
+        return ref
 
     def _start_task(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)

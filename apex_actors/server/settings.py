@@ -14,7 +14,8 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableSettingError
 
 from apex_actors.execution.settings import ExecutionSettings
-from apex_actors.gateway.settings import AuthSettings, GatewaySettings
+from apex_actors.gateway.settings import Algorithm, AuthSettings, GatewaySettings
+from apex_actors.storage.retention import RetentionSettings
 
 
 class Mode(StrEnum):
@@ -55,7 +56,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Redis 6.2 or later, or Valkey; None: the embedded one."""
     database_connections: int = Field(default=10, ge=2)
-    """Connections to PostgreSQL at most."""
+    """Connections to PostgreSQL at most, for the short transactions that keep a server alive."""
+    bulk_connections: int = Field(default=4, ge=2)
+    """Connections at most, beside those, for imports and analyses: what takes long waits its turn."""
     grace_period_s: float = Field(default=25.0, ge=0)
     """How long running work may go on after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -65,13 +68,26 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
     execution: ExecutionSettings = ExecutionSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "Settings":
-        if self.mode is Mode.PRODUCTION and self.auth.secret is None:
+        shared = self.auth.algorithm is Algorithm.HS256
+        if self.mode is Mode.PRODUCTION and shared and self.auth.secret is None:
             raise ValueError(
                 "in production mode auth.secret is needed: "
                 "set APEX_AUTH__SECRET to at least 32 random bytes"
+            )
+        if self.mode is Mode.DEVELOPMENT and not shared:
+            raise ValueError("development mode issues its own tokens: auth.algorithm must be HS256")
+        return self
+
+    @model_validator(mode="after")
+    def _imports_leave_room(self) -> "Settings":
+        if self.bulk_connections <= self.gateway.http.uploads_at_once:
+            raise ValueError(
+                "bulk_connections must be above gateway.http.uploads_at_once: "
+                "each import holds one for minutes, and analyses need one too"
             )
         return self
 

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import uvicorn
 from fastapi import FastAPI
 
+from apex_actors.gateway.flusher import Flusher
 from apex_actors.gateway.handshake import Doorkeeper
 from apex_actors.gateway.http_protocol import HttpProtocol
 from apex_actors.gateway.settings import GatewaySettings
@@ -60,12 +61,14 @@ def build_server(
     app: FastAPI, *, doorkeeper: Doorkeeper, welcome: Welcome, settings: GatewaySettings
 ) -> UvicornServer:
     """The server of one node; ``serve(sockets=[...])`` runs it until ``should_exit`` is set."""
+    flusher = Flusher()
 
     def websocket(**kwargs: object) -> WebSocketProtocol:
         return WebSocketProtocol(
             doorkeeper=doorkeeper,
             settings=settings,
             welcome=welcome,
+            flusher=flusher,
             server_state=kwargs["server_state"],
         )
 
@@ -82,6 +85,8 @@ def build_server(
         proxy_headers=False,
         server_header=False,
         ws_ping_interval=None,
+        # As long as for the first request of a connection.
+        timeout_keep_alive=settings.handshake_timeout_s,  # type: ignore[arg-type]  # of a timer
         timeout_graceful_shutdown=5,
     )
     return UvicornServer(config)

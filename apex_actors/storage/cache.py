@@ -1,11 +1,10 @@
-"""Redis or Valkey: sessions, cached results, wake-ups. Nothing that only lives here."""
+"""Redis or Valkey: the way to it, cached results, wake-ups. Nothing that only lives here."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -20,7 +19,6 @@ OPERATION_TIMEOUT_S: Final = 0.5
 #: How long a listener waits in one go, in seconds.
 LISTEN_PULSE_S: Final = 1.0
 
-SESSION_LIFE_S: Final = 7 * 24 * 3600
 RESULT_LIFE_S: Final = 24 * 3600
 
 PREFIX: Final = "apex"
@@ -73,27 +71,6 @@ class Cache:
         return True
 
 
-class SessionCache:
-    """The current thread of each user, for the next connection."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-
-    async def remember(self, user_id: int, thread_id: UUID) -> None:
-        """Later connections of the user begin in this thread."""
-        async with self._cache.guarded() as client:
-            await client.set(_session_key(user_id), str(thread_id), ex=SESSION_LIFE_S)
-
-    async def current_thread(self, user_id: int) -> UUID | None:
-        """The thread that the user was in last; None where that is not known."""
-        async with self._cache.guarded() as client:
-            stored = await client.get(_session_key(user_id))
-        try:
-            return UUID(str(stored)) if stored else None
-        except ValueError:
-            return None
-
-
 class ResultCache:
     """Results that can be computed again: a miss costs time, never an answer."""
 
@@ -114,6 +91,16 @@ class ResultCache:
         """Keep ``result`` under ``key`` for RESULT_LIFE_S seconds."""
         async with self._cache.guarded() as client:
             await client.set(f"{PREFIX}:result:{key}", json.dumps(result), ex=RESULT_LIFE_S)
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Delete what is stored under ``keys``."""
+        names = [f"{PREFIX}:result:{key}" for key in keys]
+        if not names:
+            return
+        async with self._cache.guarded() as client, client.pipeline(transaction=False) as pipeline:
+            for name in names:  # one by one: on a cluster they lie on several nodes
+                pipeline.delete(name)
+            await pipeline.execute()
 
 
 class WakeUps:
@@ -154,7 +141,3 @@ class WakeUps:
                     on_work()
                 else:
                     on_user(int(user))
-
-
-def _session_key(user_id: int) -> str:
-    return f"{PREFIX}:session:{user_id}"

@@ -1,9 +1,12 @@
 """The PostgreSQL connection pool: every statement of the process goes through it."""
 
+import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
@@ -11,13 +14,25 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from apex_actors.storage.backend_priority import lower_priority
 from apex_actors.storage.errors import StorageUnavailableError
 
 # The pool reports each failed attempt to connect; the server says it once, in its own words.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 Row = dict[str, Any]
-Connection = AsyncConnection[Row]
+
+#: A connection that was used within this time is taken to be alive, in seconds: it may die at any
+#: moment anyhow, and a look costs a round trip.
+FRESH_S: Final = 0.25
+
+
+class Connection(AsyncConnection[Row]):
+    """A connection that knows when it was used last."""
+
+    used_at = 0.0
+    """On the monotonic clock, in seconds."""
+
 
 #: What the database says when it is away, restarting or cutting us off; all of it may pass.
 UNAVAILABLE = (
@@ -40,6 +55,11 @@ class Database:
     :param application_name: shown in ``pg_stat_activity``.
     :param timeout_s: how long to wait for a connection before StorageUnavailableError.
     :param lock_timeout_ms: how long a statement may wait for a row lock.
+    :param patient: callers wait their turn for a connection as long as it takes, and only then
+        count ``timeout_s``: for work that holds connections for minutes. Else a pool that has none
+        free within ``timeout_s`` is the same as a database that is away.
+    :param niceness: by how much the server's processes behind these connections yield to others;
+        only for a server on this machine, because it is their numbers that are used.
     """
 
     def __init__(
@@ -51,6 +71,8 @@ class Database:
         application_name: str = "apex",
         timeout_s: float = 5.0,
         lock_timeout_ms: int = 10_000,
+        patient: bool = False,
+        niceness: int = 0,
     ) -> None:
         if not url:
             raise ValueError(
@@ -61,21 +83,27 @@ class Database:
                 f"pool sizes must satisfy 0 < min_size <= max_size, got {min_size}, {max_size}"
             )
         self._timeout_s = timeout_s
+        self.niceness = niceness
+        self._turns = asyncio.Semaphore(max_size) if patient else contextlib.nullcontext()
+        self.conninfo = make_conninfo(
+            url,
+            application_name=application_name,
+            connect_timeout=max(2, int(timeout_s)),
+            options=f"-c lock_timeout={lock_timeout_ms} -c timezone=UTC",
+        )
+        """By which a connection outside the pool is made. It holds the password."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            make_conninfo(
-                url,
-                application_name=application_name,
-                connect_timeout=max(2, int(timeout_s)),
-                options=f"-c lock_timeout={lock_timeout_ms} -c timezone=UTC",
-            ),
-            connection_class=AsyncConnection[Row],
+            self.conninfo,
+            connection_class=Connection,
             kwargs={"autocommit": True, "row_factory": dict_row},
             min_size=min_size,
             max_size=max_size,
             timeout=timeout_s,
             # An empty round trip at checkout: a connection that died while idle is replaced
             # here and never seen by a caller.
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
+            configure=self._lower_priority if niceness else None,
+            reset=_note_use,
             reconnect_timeout=timeout_s,
             open=False,
             name=application_name,
@@ -100,7 +128,7 @@ class Database:
         Raises StorageUnavailableError when none can be had, or the one in use is lost.
         """
         try:
-            async with self._pool.connection() as connection:
+            async with self._turns, self._pool.connection() as connection:
                 yield connection
         except UNAVAILABLE as error:
             raise StorageUnavailableError("PostgreSQL is away or too busy; try again") from error
@@ -125,6 +153,9 @@ class Database:
         ):
             yield connection
 
+    async def _lower_priority(self, connection: Connection) -> None:
+        lower_priority(connection.info.backend_pid, self.niceness)
+
     async def is_up(self) -> bool:
         """Whether a real statement is answered now."""
         try:
@@ -137,3 +168,12 @@ class Database:
     def statistics(self) -> dict[str, int]:
         """Counters of the pool, as psycopg_pool names them."""
         return dict(self._pool.get_stats())
+
+
+async def _check(connection: Connection) -> None:
+    if time.monotonic() - connection.used_at > FRESH_S:
+        await AsyncConnectionPool.check_connection(connection)
+
+
+async def _note_use(connection: Connection) -> None:
+    connection.used_at = time.monotonic()

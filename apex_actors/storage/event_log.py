@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,9 @@ QUERIES = load_queries("events")
 #: Hexadecimal digits of the epoch: enough that two logs never meet, short in a URL.
 EPOCH_DIGITS = 16
 
+#: Looks at users whose rows others are making: the second one finds them, unless they are deleted.
+OPEN_TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -38,12 +41,36 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """Where a user's log stands: ``seq`` is its end, events up to ``trimmed_seq`` are gone."""
+    """Where a user's log stands: ``seq`` is its end, events up to ``trimmed_seq`` are gone.
+
+    ``thread_id`` and ``acknowledged_seq`` are what the user's session knows: the thread that the
+    user was in last, while it is there, and the highest number that a client has confirmed.
+    """
 
     user_id: int
     seq: int
     trimmed_seq: int
     epoch: str
+    thread_id: UUID | None = None
+    acknowledged_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPositions:
+    """Where some users' logs are known to end: encoded once, asked about as often as one likes."""
+
+    user_ids: str
+    """As PostgreSQL writes arrays."""
+    seqs: str
+    total: int
+
+    @classmethod
+    def of(cls, positions: Mapping[int, int]) -> "KnownPositions":
+        """From user's number to the number of the last known event."""
+        # In the order of ids, in which they also lie in the table and its index.
+        user_ids = sorted(positions)
+        seqs = [positions[user_id] for user_id in user_ids]
+        return cls(_encode_array(user_ids), _encode_array(seqs), sum(seqs))
 
 
 class Appending:
@@ -102,7 +129,7 @@ async def find(connection: Connection, user_id: int, drafts: Sequence[Draft]) ->
     For a commit whose outcome was not heard of: all of a transaction is there, or none of it.
     Locks the user's row first, because the server may still be at that commit.
     """
-    await connection.execute(QUERIES["lock_log"], {"user_id": user_id})
+    await lock_log(connection, user_id)
     cursor = await connection.execute(
         QUERIES["events_by_id"],
         {"user_id": user_id, "event_ids": [draft.event_id for draft in drafts]},
@@ -119,22 +146,44 @@ class EventLog:
 
     async def open(self, identity: Identity) -> LogPosition:
         """The log of ``identity``, made where there is none yet."""
+        [position] = await self.open_many([identity])
+        return position
+
+    async def open_many(self, identities: Sequence[Identity]) -> list[LogPosition]:
+        """The logs of these users, in their order, by one statement; made where there are none."""
+        if not identities:
+            return []
+        found: dict[int, Row] = {}
         async with self._database.connection() as connection:
             if self._epoch is None:
                 self._epoch = await _read_epoch(connection)
-            cursor = await connection.execute(
-                QUERIES["open_log"], {"org": identity.org, "sub": identity.sub}
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                # Inserted by another connection between our two looks: it is there now.
+            for _ in range(OPEN_TRIES):
+                # Only what other connections make at the same moment is missing after the first.
+                missing = [index for index in range(len(identities)) if index not in found]
+                if not missing:
+                    break
                 cursor = await connection.execute(
-                    QUERIES["open_log"], {"org": identity.org, "sub": identity.sub}
+                    QUERIES["open_logs"],
+                    {
+                        "orgs": [identities[index].org for index in missing],
+                        "subs": [identities[index].sub for index in missing],
+                    },
                 )
-                row = await cursor.fetchone()
-        if row is None:
-            raise RuntimeError("the user's row is neither there nor can it be made")
-        return LogPosition(row["id"], row["seq"], row["trimmed_seq"], self._epoch)
+                for row in await cursor.fetchall():
+                    found[missing[row["ordinal"] - 1]] = row
+        if len(found) < len(identities):
+            raise RuntimeError("a user's row is neither there nor can it be made")
+        return [
+            LogPosition(
+                user_id=row["id"],
+                seq=row["seq"],
+                trimmed_seq=row["trimmed_seq"],
+                epoch=self._epoch,
+                thread_id=row["thread_id"],
+                acknowledged_seq=row["acknowledged_seq"],
+            )
+            for row in (found[index] for index in range(len(identities)))
+        ]
 
     async def read(self, user_id: int, *, after: int, limit: int) -> list[Event]:
         """Up to ``limit`` events of the user behind number ``after``, in order."""
@@ -150,17 +199,28 @@ class EventLog:
             cursor = await connection.execute(QUERIES["read_run_events"], {"run_id": run_id})
             return [event_from_row(row) for row in await cursor.fetchall()]
 
-    async def positions(self, user_ids: Iterable[int]) -> Mapping[int, int]:
-        """The number of the last event of each of these users' logs: one query for all."""
+    async def positions(self, known: KnownPositions) -> Mapping[int, int]:
+        """Where those of these users' logs end that have grown beyond what is known of them."""
         async with self._database.connection() as connection:
             cursor = await connection.execute(
-                QUERIES["log_positions"], {"user_ids": list(user_ids)}
+                QUERIES["sum_of_positions"], {"user_ids": known.user_ids}
+            )
+            row = await cursor.fetchone()
+            if row is not None and row["total"] == known.total:
+                return {}
+            cursor = await connection.execute(
+                QUERIES["advanced_logs"], {"user_ids": known.user_ids, "seqs": known.seqs}
             )
             return {row["id"]: row["seq"] for row in await cursor.fetchall()}
 
     def forget_epoch(self) -> None:
         """Read the epoch anew next time: the database was away and may be another one now."""
         self._epoch = None
+
+
+async def lock_log(connection: Connection, user_id: int) -> None:
+    """Lock the user's row: the first statement of a transaction that looks before it appends."""
+    await connection.execute(QUERIES["lock_log"], {"user_id": user_id})
 
 
 def event_from_row(row: Row) -> Event:
@@ -190,6 +250,10 @@ def _event(draft: Draft, seq: int, payload: Mapping[str, Any]) -> Event:
         attempt=draft.attempt,
         payload=payload,
     )
+
+
+def _encode_array(numbers: Sequence[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 async def _read_epoch(connection: Connection) -> str:

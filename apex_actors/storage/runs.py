@@ -47,6 +47,8 @@ class Run:
     attempt: int
     accepted_at: datetime
     started_at: datetime | None
+    cancel_requested: bool
+    """Whether it carries the mark: whoever holds it has to end it as cancelled."""
 
     def __repr__(self) -> str:
         # Without the question: what a user wrote must not get into a log.
@@ -232,6 +234,11 @@ async def hold_fence(connection: Connection, fence_id: UUID) -> Fence:
     return Fence(await connection.execute(QUERIES["hold_fence"], {"fence_id": fence_id}))
 
 
+async def lock_user(connection: Connection, user_id: int) -> None:
+    """Lock the user's row: what this transaction reads next of the user's runs stays so."""
+    await connection.execute(QUERIES["lock_user"], {"user_id": user_id})
+
+
 async def spawn_startable(connection: Connection, user_id: int, *, cap: int) -> list[UUID]:
     """Give a durable task to each waiting run that may start; the user's row must be locked."""
     cursor = await connection.execute(QUERIES["startable_runs"], {"user_id": user_id, "cap": cap})
@@ -239,6 +246,35 @@ async def spawn_startable(connection: Connection, user_id: int, *, cap: int) -> 
     for run_id in run_ids:
         await connection.execute(QUERIES["spawn_run"], {"run_id": run_id})
     return run_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What asking some runs to stop has come to, in the order in which they were accepted."""
+
+    ended: tuple[tuple[UUID, UUID], ...]
+    """Run and thread of each that waited: their rows are terminal, ``run_finished`` is not said."""
+    marked: tuple[UUID, ...]
+    """Those that a worker has or will get, and ends."""
+
+
+async def cancel_runs(connection: Connection, user_id: int, run_ids: Iterable[UUID]) -> Cancelled:
+    """Ask for an end of these runs of the user, whose row must be locked; finished ones stay.
+
+    The caller says ``run_finished`` of those that ended, in the same transaction.
+    """
+    cursor = await connection.execute(
+        QUERIES["cancel_runs"], {"user_id": user_id, "run_ids": list(run_ids)}
+    )
+    rows = sorted(await cursor.fetchall(), key=lambda row: row["accept_no"])
+    return Cancelled(
+        ended=tuple(
+            (row["run_id"], row["thread_id"])
+            for row in rows
+            if row["status"] == RunStatus.CANCELLED
+        ),
+        marked=tuple(row["run_id"] for row in rows if row["status"] != RunStatus.CANCELLED),
+    )
 
 
 class RunStore:
@@ -263,6 +299,12 @@ class RunStore:
                 QUERIES["extend_leases"], {"fence_ids": list(fence_ids), "lease_s": lease_s}
             )
             return {row["fence_id"] for row in await cursor.fetchall()}
+
+    async def marked(self, run_ids: Iterable[UUID]) -> set[UUID]:
+        """Those of these unfinished runs that somebody wants stopped."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(QUERIES["runs_with_mark"], {"run_ids": list(run_ids)})
+            return {row["run_id"] for row in await cursor.fetchall()}
 
     async def release(self, fence_ids: Iterable[UUID]) -> None:
         """Give these tasks back, so that another worker gets them at once."""

@@ -1,16 +1,12 @@
 """Usage of AI models: importing it and asking about it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import BinaryIO
-
-from psycopg.rows import tuple_row
+from uuid import UUID
 
 from apex_actors.costs.importers import ImportOptions
-from apex_actors.costs.levers import LeverRequest
 from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.costs.rates import TokenShape
-from apex_actors.costs.records import Processing
 from apex_actors.costs.summary import (
     Breakdown,
     DayPoint,
@@ -24,13 +20,15 @@ from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage import usage_analysis as analysis
 from apex_actors.storage import usage_import as importing
 from apex_actors.storage.database import Database
-from apex_actors.storage.usage_copy import unpack_blocks
-from apex_actors.storage.usage_import import ImportSource, ImportSummary
-
-_FETCH_ROWS = 500
-"""Rows decoded at a time: a few milliseconds of the event loop."""
-
-_PROCESSING = {processing.value: processing for processing in Processing}
+from apex_actors.storage.usage_encoding import (
+    SAMPLE_FORMAT,
+    FileSource,
+    ImportSource,
+    SampleSource,
+)
+from apex_actors.storage.usage_import import ImportSummary
+from apex_actors.storage.usage_reader import UsageReader
+from apex_actors.storage.work import ThreadRunner, WorkRunner
 
 
 def _utc_now() -> datetime:
@@ -40,13 +38,30 @@ def _utc_now() -> datetime:
 class UsageRepository:
     """The usage of all tenants; every method is about one of them.
 
-    :param database: an open database.
+    :param database: an open database, for short questions.
+    :param bulk: one for what takes long, so that it keeps nobody else from a connection; None:
+        the same.
+    :param work: does the parsing and pricing of imports; None: threads.
     :param clock: the aware moment "now".
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        bulk: Database | None = None,
+        work: WorkRunner | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
         self._database = database
+        self._bulk = database if bulk is None else bulk
+        self._work = ThreadRunner() if work is None else work
         self._clock = clock
+
+    @property
+    def reader(self) -> UsageReader:
+        """Reads single requests from anywhere, over connections of its own."""
+        return UsageReader(self._bulk.conninfo, self._bulk.niceness)
 
     async def import_file(
         self,
@@ -62,12 +77,12 @@ class UsageRepository:
         Good rows go in, bad ones are kept aside with line and reason; rows that the tenant has
         already change nothing.
 
-        :param file: open for reading bytes, plain or gzip; read in a worker thread.
+        :param file: open for reading bytes, plain or gzip; read beside the event loop.
         :param name: what the user calls the file.
         :raises UsageFileError: the file can't be read; nothing was imported.
         """
         return await self._import(
-            importing.FileSource(tenant=tenant, name=name, file=file, options=options), catalogue
+            FileSource(tenant=tenant, name=name, options=options), catalogue, file
         )
 
     async def import_sample(
@@ -77,14 +92,14 @@ class UsageRepository:
         async with self._database.connection() as connection:
             cursor = await connection.execute(
                 importing.QUERIES["has_sample"],
-                {"tenant": tenant, "format": importing.SAMPLE_FORMAT},
+                {"tenant": tenant, "format": SAMPLE_FORMAT},
             )
             row = await cursor.fetchone()
         if row is not None and row["loaded"]:
             return None
-        return await self._import(importing.SampleSource(tenant=tenant, today=today), catalogue)
+        return await self._import(SampleSource(tenant=tenant, today=today), catalogue)
 
-    async def rejects(self, tenant: str, import_id: int) -> tuple[tuple[int, str], ...]:
+    async def rejects(self, tenant: str, import_id: UUID) -> tuple[tuple[int, str], ...]:
         """Line and reason of the refused rows of an import; empty for another tenant's."""
         async with self._database.connection() as connection:
             cursor = await connection.execute(
@@ -139,7 +154,7 @@ class UsageRepository:
         limit: int = 10,
     ) -> UsageSummary:
         """All answers about a range in one snapshot, so that they agree with each other."""
-        async with self._database.transaction() as connection:
+        async with self._bulk.transaction() as connection:
             await connection.execute("set transaction isolation level repeatable read, read only")
             return UsageSummary(
                 as_of=self._clock(),
@@ -155,36 +170,16 @@ class UsageRepository:
                 unpriced=await analysis.unpriced(connection, tenant, time_range),
             )
 
-    async def iter_requests(
-        self, tenant: str, time_range: TimeRange
-    ) -> AsyncIterator[LeverRequest]:
-        """The single requests of the range in order of time, with what the levers look at.
-
-        Holds a connection until it is exhausted or closed; memory stays flat.
-        """
-        async with (
-            self._database.transaction() as connection,
-            connection.cursor("usage_requests", row_factory=tuple_row) as cursor,
-        ):
-            await cursor.execute(
-                analysis.QUERIES["requests"],
-                {"tenant": tenant, "start": time_range.start, "end": time_range.end},
-            )
-            while rows := await cursor.fetchmany(_FETCH_ROWS):
-                for occurred_at, provider, model, processing, *tokens, deferrable, packed in rows:
-                    yield LeverRequest(
-                        occurred_at,
-                        provider,
-                        model,
-                        _PROCESSING[processing],
-                        TokenShape(*tokens),
-                        deferrable,
-                        None if packed is None else unpack_blocks(packed),
-                    )
-
-    async def _import(self, source: ImportSource, catalogue: PriceCatalogue) -> ImportSummary:
-        async with self._database.transaction() as connection:
+    async def _import(
+        self, source: ImportSource, catalogue: PriceCatalogue, file: BinaryIO | None = None
+    ) -> ImportSummary:
+        async with self._bulk.transaction() as connection:
             summary = await importing.import_rows(
-                connection, source, catalogue=catalogue, started_at=self._clock()
+                connection,
+                source,
+                file=file,
+                catalogue=catalogue,
+                work=self._work,
+                started_at=self._clock(),
             )
             return await importing.finish(connection, summary, finished_at=self._clock())

@@ -1,37 +1,21 @@
 """Importing usage: a file or the sample becomes records, prices and rollups in one transaction."""
 
-import asyncio
-from collections.abc import Iterator
-from datetime import date, datetime
+from contextlib import aclosing
+from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any, BinaryIO
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from apex_actors.costs.importers import (
-    ImportOptions,
-    RejectedRow,
-    Row,
-    UsageFile,
-    open_usage_file,
-)
 from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.costs.sample import sample_records
 from apex_actors.costs.summary import share
 from apex_actors.storage.database import Connection
 from apex_actors.storage.sql import load_queries
-from apex_actors.storage.usage_copy import copy_line
+from apex_actors.storage.usage_encoding import Encoded, ImportSource, Opened, encode
+from apex_actors.storage.work import WorkRunner
 
 QUERIES = load_queries("usage_import")
-
-BATCH_ROWS = 1_000
-"""Rows parsed and priced in a thread at a time: some 30 ms, and under a megabyte."""
-
-MAX_KEPT_REJECTS = 10_000
-"""Refused rows that are kept with line and reason; beyond it they are only counted."""
-
-SAMPLE_FORMAT = "sample"
 
 
 class ImportSummary(BaseModel):
@@ -39,7 +23,7 @@ class ImportSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    import_id: int
+    import_id: UUID
     tenant: str
     name: str
     format: str
@@ -79,139 +63,78 @@ class ImportSummary(BaseModel):
         return share(self.priced_tokens, self.tokens)
 
 
-class ImportSource:
-    """Where the rows come from, opened and read in a worker thread."""
-
-    def __init__(self, *, tenant: str, name: str) -> None:
-        self.tenant = tenant
-        self.name = name
-
-    def open(self) -> tuple[str, str, Iterator[Row]]:
-        """The format, in what it was recognised, and the rows."""
-        raise NotImplementedError
-
-
-class FileSource(ImportSource):
-    """A file of any known format."""
-
-    def __init__(
-        self, *, tenant: str, name: str, file: BinaryIO, options: ImportOptions | None
-    ) -> None:
-        super().__init__(tenant=tenant, name=name)
-        self._file = file
-        self._options = options
-
-    def open(self) -> tuple[str, str, Iterator[Row]]:
-        """See ``ImportSource``; raises ``UsageFileError`` for a file that can't be read."""
-        opened: UsageFile = open_usage_file(self._file, tenant=self.tenant, options=self._options)
-        return opened.detection.format.value, opened.detection.reason, opened.rows
-
-
-class SampleSource(ImportSource):
-    """The sample data that is shipped with the package."""
-
-    def __init__(self, *, tenant: str, today: date) -> None:
-        super().__init__(tenant=tenant, name="sample data")
-        self._today = today
-
-    def open(self) -> tuple[str, str, Iterator[Row]]:
-        """See ``ImportSource``."""
-        return (
-            SAMPLE_FORMAT,
-            "shipped with apex_actors",
-            sample_records(self._today, tenant=self.tenant),
-        )
-
-
-class _Encoder:
-    """Parses, prices and encodes rows batch by batch; used by one thread at a time."""
-
-    def __init__(self, rows: Iterator[Row], *, import_id: int, catalogue: PriceCatalogue) -> None:
-        self._rows = rows
-        self._import_id = import_id
-        self._catalogue = catalogue
-        self.accepted = 0
-        self.rejected = 0
-        self.rejects: list[RejectedRow] = []
-
-    def next_batch(self) -> bytes | None:
-        """The next rows in COPY's text format; None at the end."""
-        lines: list[str] = []
-        seen = 0
-        for row in islice(self._rows, BATCH_ROWS):
-            seen += 1
-            if isinstance(row, RejectedRow):
-                self.rejected += 1
-                if len(self.rejects) < MAX_KEPT_REJECTS:
-                    self.rejects.append(row)
-            else:
-                lines.append(copy_line(row, import_id=self._import_id, catalogue=self._catalogue))
-        self.accepted += len(lines)
-        return "".join(lines).encode() if seen else None
-
-
 async def import_rows(
     connection: Connection,
     source: ImportSource,
     *,
+    file: BinaryIO | None,
     catalogue: PriceCatalogue,
+    work: WorkRunner,
     started_at: datetime,
 ) -> ImportSummary:
     """Imports all rows of the source; the caller's transaction makes it one change.
 
-    Reading, pricing and encoding run in a thread, a batch at a time, so that the event loop stays
-    free. Rows whose id the tenant has already are left alone.
+    Reading, pricing and encoding are done by ``work``, so that the event loop stays free: it only
+    hands on what comes. Rows whose id the tenant has already are left alone.
 
-    Raises UsageFileError when the source can't be read; the transaction must not be committed then.
+    Raises UsageFileError when the source can't be read, and WorkError; the transaction must not be
+    committed then.
     """
-    file_format, reason, rows = await asyncio.to_thread(source.open)
-    await connection.execute(QUERIES["wait_for_other_imports"])
-    batch = await _one(
-        connection,
-        "insert_batch",
-        tenant=source.tenant,
-        name=source.name,
-        format=file_format,
-        reason=reason,
-        price_version=catalogue.version,
-        started_at=started_at,
-    )
-    import_id: int = batch["id"]
-    encoder = _Encoder(rows, import_id=import_id, catalogue=catalogue)
-    await connection.execute(QUERIES["create_incoming"])
-    async with (
-        connection.cursor() as cursor,
-        cursor.copy(QUERIES["copy_incoming"]) as copy,
-    ):
-        while (data := await asyncio.to_thread(encoder.next_batch)) is not None:
-            await copy.write(data)
+    number: int = (await one(connection, "next_number"))["number"]
+    async with aclosing(work.stream(encode, source, number, catalogue, file=file)) as encoded:
+        opened: Opened = await anext(encoded)
+        await connection.execute(QUERIES["wait_for_other_imports"])
+        batch = await one(
+            connection,
+            "insert_batch",
+            number=number,
+            tenant=source.tenant,
+            name=source.name,
+            format=opened.format,
+            reason=opened.reason,
+            price_version=catalogue.version,
+            started_at=started_at,
+        )
+        await connection.execute(QUERIES["create_incoming"])
+        counted = Encoded()
+        async with (
+            connection.cursor() as cursor,
+            cursor.copy(QUERIES["copy_incoming"]) as copy,
+        ):
+            async for data in encoded:
+                if isinstance(data, Encoded):
+                    counted = data
+                else:
+                    await copy.write(data)
 
     await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
-    version = await _one(connection, "lock_tenant", tenant=source.tenant)
-    merged = await _one(connection, "merge_incoming")
+    version = await one(connection, "lock_tenant", tenant=source.tenant)
+    merged = await one(connection, "merge_incoming")
     inserted: int = merged.pop("inserted")
     if inserted:
         # Nothing new leaves the version, and with it every cached answer, as it is.
-        version = await _one(connection, "bump_data_version", tenant=source.tenant)
+        version = await one(connection, "bump_data_version", tenant=source.tenant)
+    if inserted < counted.accepted:
+        await connection.execute(QUERIES["keep_duplicates"])
     await connection.execute(
         QUERIES["insert_rejects"],
         {
-            "import_id": import_id,
-            "lines": [reject.line for reject in encoder.rejects],
-            "reasons": [reject.reason for reject in encoder.rejects],
+            "import_id": number,
+            "lines": [line for line, _ in counted.rejects],
+            "reasons": [reason for _, reason in counted.rejects],
         },
     )
     return ImportSummary(
-        import_id=import_id,
+        import_id=batch["public_id"],
         tenant=source.tenant,
         name=source.name,
-        format=file_format,
-        reason=reason,
-        rows=encoder.accepted + encoder.rejected,
+        format=opened.format,
+        reason=opened.reason,
+        rows=counted.accepted + counted.rejected,
         inserted=inserted,
-        duplicates=encoder.accepted - inserted,
-        rejected=encoder.rejected,
-        first_rejects=tuple((reject.line, reject.reason) for reject in encoder.rejects[:10]),
+        duplicates=counted.accepted - inserted,
+        rejected=counted.rejected,
+        first_rejects=counted.rejects[:10],
         price_version=catalogue.version,
         data_version=version["data_version"],
         started_at=started_at,
@@ -238,7 +161,8 @@ async def finish(
     return summary.model_copy(update={"finished_at": finished_at})
 
 
-async def _one(connection: Connection, query: str, **parameters: object) -> dict[str, Any]:
+async def one(connection: Connection, query: str, **parameters: object) -> dict[str, Any]:
+    """The one row of a statement of ``QUERIES`` that always has one."""
     cursor = await connection.execute(QUERIES[query], parameters or None)
     row = await cursor.fetchone()
     if row is None:

@@ -33,6 +33,8 @@ class Goal:
     unit: str
     target: Target | None = None
     note: str | None = None
+    is_cost: bool = False
+    """Whether the ratio is the baseline over ours, so that as with rates more of it is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,14 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        """``ours / baseline``: above 1 is good for rates, below 1 for times and sizes."""
-        return self.ours / self.baseline if self.baseline else math.inf
+        """``ours / baseline``: above 1 is good for rates, below 1 for times and sizes.
+
+        The other way round where the goal is a cost.
+        """
+        above, below = self.ours, self.baseline
+        if self.goal.is_cost:
+            above, below = below, above
+        return above / below if below else math.inf
 
     @property
     def met(self) -> bool | None:

@@ -1,20 +1,23 @@
 """Fixtures of the agents: a worker whose supervisor leads sub-agents that the test scripts."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 from pydantic import BaseModel
 
-from apex_actors.actors import ActorSystem
+from apex_actors.actors import ActorDeadError, ActorSystem
 from apex_actors.agents import StepOutcome, SubAgent, SupervisorAgent
 from apex_actors.execution import (
     Acceptance,
     Answer,
+    Cancellation,
     ExecutionEngineFactory,
     ExecutionSettings,
     MessageToAccept,
+    WorkAvailable,
     Worker,
 )
 from apex_actors.protocol.grammar import RunGrammar
@@ -114,7 +117,9 @@ class ScriptedPipeline:
             SupervisorAgent, assignment=assignment, engine=engine.ref, steps=steps, assembly=self
         )
 
-    def answer(self, results):
+    def answer(self, *run_and_results):
+        """Asked by the engine, with the run's id, and by a supervisor, without."""
+        results = run_and_results[-1]
         return Answer("# Answer", {"of": sorted(results)}) if AgentName.DATA in results else None
 
     async def after_completion(self, _assignment, results):
@@ -123,13 +128,20 @@ class ScriptedPipeline:
 
 @dataclass
 class RecordingAnnouncer:
+    """Remembers the events, and wakes the workers as a node does."""
+
+    workers: list
     events: list = field(default_factory=list)
+    on_events: Callable = lambda _events: None
 
     def events_committed(self, _user_id, events):
         self.events.extend(events)
+        self.on_events(events)
 
     def work_available(self):
-        pass
+        for worker in self.workers:
+            with contextlib.suppress(ActorDeadError):
+                worker.tell(WorkAvailable())
 
 
 @dataclass
@@ -140,14 +152,17 @@ class Scene:
     eventually: Callable
     user_id: int
     pipeline: ScriptedPipeline = field(default_factory=ScriptedPipeline)
-    announcer: RecordingAnnouncer = field(default_factory=RecordingAnnouncer)
     settings: ExecutionSettings = field(
         default_factory=lambda: ExecutionSettings(lease_s=2, poll_interval_s=0.05)
     )
     workers: list = field(default_factory=list)
+    announcer: RecordingAnnouncer = field(init=False)
     # What scripts are made of.
     use = staticmethod(use)
     good_work = staticmethod(good_work)
+
+    def __post_init__(self):
+        self.announcer = RecordingAnnouncer(self.workers)
 
     @property
     def events(self):
@@ -160,7 +175,7 @@ class Scene:
     def limit(self, **settings):
         self.settings = self.settings.model_copy(update=settings)
 
-    def start_worker(self):
+    def start_worker(self, runs=None):
         factory = ExecutionEngineFactory(
             database=self.database,
             announcer=self.announcer,
@@ -169,7 +184,7 @@ class Scene:
         )
         worker = Worker.start(
             name=f"w{len(self.workers)}",
-            runs=RunStore(self.database),
+            runs=runs or RunStore(self.database),
             factory=factory,
             settings=self.settings,
         )
@@ -182,6 +197,12 @@ class Scene:
         )
         message = MessageToAccept(user_id=self.user_id, text="How much?", pipeline="scripted")
         return await acceptance.accept(message)
+
+    async def cancel(self, run_id):
+        cancellation = Cancellation(
+            database=self.database, announcer=self.announcer, settings=self.settings
+        )
+        return await cancellation.cancel_run(self.user_id, run_id)
 
     async def finish(self):
         """Wait for the end of the run; gives the payload of its ``run_finished``."""

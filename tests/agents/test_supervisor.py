@@ -283,3 +283,46 @@ async def test_a_degraded_agent_makes_the_answer_partial(scene):
     scene.script(data=[degraded])
     finished = await scene.run()
     assert finished == {"status": "completed", "partial": True}
+
+
+async def test_a_run_tried_too_often_still_answers_with_the_steps_that_are_stored(scene):
+    scene.limit(max_attempts=1)
+    scene.script(optimization=[thinks_and_hangs(scene)])
+    await scene.accept()
+    first = scene.start_worker()
+    await scene.eventually(lambda: OPTIMIZATION in scene.pipeline.starts)
+    first.kill()
+    await first.stopped()
+    scene.start_worker()
+    finished = await scene.finish()
+    scene.check_grammar()
+    assert (finished["status"], finished["partial"]) == ("failed", True)
+    [answer] = await scene.rows("select report from apex.results")
+    assert answer["report"] == {"of": ["data"]}
+
+
+async def test_a_supervisor_that_breaks_leaves_an_answer_of_the_steps_that_are_stored(scene):
+    def breaks_at_the_second(_ref):
+        if len(scene.pipeline.refs) == 2:
+            raise ValueError("the supervisor breaks")
+
+    scene.pipeline.on_started = breaks_at_the_second
+    finished = await scene.run()
+    assert (finished["status"], finished["partial"]) == ("failed", True)
+    [report] = await scene.rows("select kind from apex.error_reports")
+    assert report["kind"] == "ValueError"
+    [answer] = await scene.rows("select report from apex.results")
+    assert answer["report"] == {"of": ["data"]}
+
+
+async def test_results_that_allow_no_answer_keep_no_run_from_ending(scene, monkeypatch):
+    def breaks_too(_results):
+        raise KeyError("written by another version")
+
+    monkeypatch.setattr(scene.pipeline, "answer", breaks_too)
+    await scene.accept()
+    scene.start_worker()
+    finished = await scene.finish()
+    assert (finished["status"], finished["partial"]) == ("failed", False)
+    [report] = await scene.rows("select kind from apex.error_reports")
+    assert report["kind"] == "KeyError"

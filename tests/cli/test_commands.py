@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from apex_actors.protocol.scalars import parse_timestamp
 
 NATIVE = {
     "record_id": "r1",
@@ -46,7 +50,17 @@ def apex(database_url, redis_url, tmp_path):
 def test_help_lists_the_commands_and_each_has_its_own(apex):
     listed = apex("--help")
     assert listed.returncode == 0
-    for command in ("up", "serve", "worker", "ask", "token", "import", "migrate", "doctor"):
+    for command in (
+        "up",
+        "serve",
+        "worker",
+        "ask",
+        "token",
+        "revoke",
+        "import",
+        "migrate",
+        "doctor",
+    ):
         assert f"\n  {command} " in listed.stdout
     assert "--once" in apex("up", "--help").stdout
 
@@ -132,6 +146,86 @@ def test_a_token_is_made_with_the_servers_secret(apex):
     assert json.loads(made.stdout)["token"].count(".") == 2
     assert apex("token", "ann", "--lifetime-s", "999999999").returncode == 1
     assert apex("token", "ann", "--role", "king").returncode == 1
+
+
+def test_tokens_are_made_by_the_issuer_where_keys_are_published(apex, tmp_path):
+    refused = apex(
+        "token", "ann", APEX_MODE="production", APEX_AUTH__ALGORITHM="RS256",
+        APEX_AUTH__JWKS_FILE=str(tmp_path / "keys.json"),
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "issuer" in refused.stderr
+
+
+def test_revoke_stores_who_is_revoked_and_for_how_long(apex, database_url):
+    made = apex("revoke", "--user", "ann", "--org", "acme", "--json")
+    assert made.returncode == 0, made.stderr
+    shown = json.loads(made.stdout)
+    assert (shown["org"], shown["sub"]) == ("acme", "ann")
+    before, end = (parse_timestamp(shown[name]) for name in ("issued_before", "expires_at"))
+    assert end - before == timedelta(days=1, seconds=5)
+    own = apex("revoke", "--user", "bob", "--issued-before", "2000-01-01T12:00:00+02:00")
+    assert own.returncode == 1
+    assert "have expired" in own.stderr
+    lately = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    said = apex("revoke", "--user", "bob", "--issued-before", lately)
+    assert said.returncode == 0
+    assert "bob (of bob)" in said.stdout
+    one = json.loads(apex("revoke", "--jti", "t-1", "--json").stdout)
+    assert one["jti"] == "t-1"
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    timed = json.loads(apex("revoke", "--jti", "t-2", "--expires", until, "--json").stdout)
+    assert parse_timestamp(timed["expires_at"]) == parse_timestamp(until + "Z") + timedelta(
+        seconds=5
+    )
+    with psycopg.connect(database_url) as connection:
+        stored = connection.execute("select org, sub, jti from apex.revocations order by id")
+        assert stored.fetchall() == [
+            ("acme", "ann", None),
+            ("bob", "bob", None),
+            (None, None, "t-1"),
+            (None, None, "t-2"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--user", "ann", "--jti", "t-1"),
+        ("--jti", "t-1", "--org", "acme"),
+        ("--jti", "t-1", "--issued-before", "2026-11-22"),
+        ("--user", "ann", "--expires", "2026-11-22"),
+        ("--user", "ann", "--issued-before", "yesterday"),
+    ],
+)
+def test_a_revocation_that_is_not_clear_exits_2(apex, arguments):
+    assert apex("revoke", *arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--user", ""), "1 to 128"),
+        (("--user", "a\nb"), "1 to 128"),
+        (("--jti", "x" * 129), "1 to 128"),
+        (("--user", "ann", "--issued-before", "2999-01-01"), "future"),
+        (("--jti", "t-1", "--expires", "2000-01-01"), "have expired"),
+    ],
+)
+def test_a_revocation_that_makes_no_sense_exits_1(apex, arguments, reason):
+    refused = apex("revoke", *arguments)
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_revoke_leaves_a_database_of_another_version_alone(apex, database_url):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("delete from apex.schema_migrations where version = 3")
+    refused = apex("revoke", "--user", "ann")
+    assert refused.returncode == 1
+    assert "apex migrate" in refused.stderr
 
 
 def test_ask_shows_each_frame_as_a_line_and_exits_0(apex, live_server):

@@ -67,6 +67,11 @@ class Peer:
             duplicate=duplicate,
         )
 
+    async def refuse(self, asked: dict[str, Any], code: str, **fields: Any) -> None:
+        await self.say(
+            type="error", code=code, message="No.", request_id=asked["request_id"], **fields
+        )
+
     def cut(self) -> None:
         """Gone without a word, as after kill -9."""
         self.socket.transport.abort()
@@ -126,7 +131,8 @@ def client(server: ScriptedServer) -> Callable[..., ApexClient]:
 
     def make(**options: Any) -> ApexClient:
         quick = Backoff(base_s=0.001, cap_s=0.002, random=Random(1))  # noqa: S311 - repeatable
-        return ApexClient(server.url, **({"token": "t", "backoff": quick} | options))
+        usual = {"token": "t", "backoff": quick, "give_up_after_s": 5}
+        return ApexClient(server.url, **(usual | options))
 
     return make
 
@@ -136,4 +142,4 @@ async def no_task_is_left() -> AsyncIterator[None]:
     """Whatever happened, the client cleans up behind itself."""
     yield
     names = {task.get_name() for task in asyncio.all_tasks()}
-    assert "apex-client" not in names
+    assert not any(name.startswith("apex-client") for name in names)

@@ -40,6 +40,13 @@ def test_a_thousand_attempts_do_not_overflow():
     assert all(0 <= backoff.next_delay_s() <= 15 for _ in range(2000))
 
 
+def test_after_a_flood_the_delay_is_long():
+    backoff = Backoff(base_s=1, cap_s=8, random=Random(7))  # noqa: S311 - repeatable
+
+    assert all(4 <= backoff.long_delay_s() <= 8 for _ in range(100))
+    assert backoff.next_delay_s() <= 1
+
+
 @pytest.mark.parametrize(("base_s", "cap_s"), [(0, 1), (-1, 1), (2, 1)])
 def test_limits_that_make_no_sense_are_refused(base_s, cap_s):
     with pytest.raises(ValueError, match="base_s"):

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+from apex_actors.agents.cost_tools import BuildSavingsPlan
+from apex_actors.server.node import DEVELOPMENT_ORG
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -172,3 +175,98 @@ def watch(page: Page) -> Watch:
     watching = Watch()
     watching.attach(page)
     return watching
+
+
+class Chat:
+    """A tab with the chat page, in the words of its users."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def open(self, url: str, token: str) -> None:
+        await self.page.goto(f"{url}/#token={token}")
+        await self.expect_online()
+
+    async def expect_online(self) -> None:
+        """Long enough for a few rounds of backing off."""
+        connection = self.page.locator("#connection")
+        await expect(connection).to_have_attribute("data-status", "online", timeout=30_000)
+
+    async def ask(self, text: str) -> None:
+        await self.page.get_by_label("Your question").fill(text)
+        await self.page.keyboard.press("Enter")
+
+    async def expect_run(self, status: str) -> None:
+        """How the last run on the page stands."""
+        run = self.page.locator(".run").last
+        await expect(run).to_have_attribute("data-status", status, timeout=60_000)
+
+    async def expect_at_the_plan(self) -> None:
+        """The run is at the tool that ``slow_plan`` holds up."""
+        tool = self.page.locator('.tool[data-tool="build_savings_plan"][data-status="running"]')
+        await expect(tool.last).to_be_visible(timeout=30_000)
+
+    async def expect_threads(self, *titles: str) -> None:
+        """What is listed, latest first."""
+        await expect(self.page.locator(".thread-title")).to_have_text(list(titles))
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def thread(self, title: str) -> Locator:
+        """The line of a thread in the list."""
+        return self.page.locator(".thread").filter(has_text=title)
+
+    async def open_thread(self, title: str) -> None:
+        await self.thread(title).locator(".thread-open").click()
+
+    async def use_tool(self, name: str, title: str) -> None:
+        """Rename or delete: the tools of a thread come with the pointer."""
+        await self.thread(title).hover()
+        await self.button(f"{name} “{title}”").click()
+
+
+@pytest.fixture
+def chat_in() -> type[Chat]:
+    """``chat_in(page)``: the chat page in a tab of the test's own."""
+    return Chat
+
+
+@pytest.fixture
+def slow_plan(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The savings plan takes until it is stopped; set the event to let it be built."""
+    build, free = BuildSavingsPlan.run, asyncio.Event()
+
+    async def slow(tool: Any, arguments: Any, context: Any) -> Any:
+        await free.wait()
+        return await build(tool, arguments, context)
+
+    monkeypatch.setattr(BuildSavingsPlan, "run", slow)
+    return free
+
+
+@pytest.fixture
+def node_token(sample_node: Any) -> str:
+    """A token for one user of the node in this process, whom nobody else is."""
+    token, _ = sample_node.authority.issue(sub="ann", org=DEVELOPMENT_ORG, lifetime_s=600)
+    return str(token)
+
+
+# The node is asked for first, so that it is closed last: it checks that nothing is left running.
+@pytest.fixture
+async def chat(sample_node: Any, node_token: str, page: Page, watch: Watch) -> AsyncIterator[Chat]:
+    """A signed-in tab on the node in this process; it must not have said an error in the end."""
+    tab = Chat(page)
+    await tab.open(sample_node.url, node_token)
+    yield tab
+    assert watch.console_errors == []
+
+
+@pytest.fixture
+async def other_chat(sample_node: Any, node_token: str, chat: Chat) -> Chat:
+    """Another tab of the same user."""
+    browser = chat.page.context.browser
+    assert browser is not None
+    tab = Chat(await browser.new_page(viewport={"width": 1280, "height": 800}))
+    await tab.open(sample_node.url, node_token)
+    return tab

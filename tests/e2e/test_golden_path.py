@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import os
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import httpx
@@ -184,7 +185,7 @@ async def test_every_connection_of_a_user_gets_each_event_and_nobody_elses(node,
         alone = await frames_until(apart, "pong")
     events = [[frame for frame in frames if is_event(frame)] for frames in seen]
     assert events[0] == events[1]
-    assert [frame["type"] for frame in alone] == ["connection_ready", "ping", "pong"]
+    assert {frame["type"] for frame in alone} == {"connection_ready", "ping", "pong"}
 
 
 async def test_history_shows_the_thread_and_its_runs(node, token):
@@ -222,6 +223,26 @@ async def test_reports_are_downloadable_by_their_owner_alone(node, token):
         assert (await http.get(f"{path}.md")).status_code == 401
 
 
+async def test_the_links_of_an_answer_are_signed_for_its_own_report(node, token):
+    async with open_socket(node, token) as socket:
+        await socket.send(json.dumps(QUESTION))
+        frames = await frames_until(socket, "run_finished")
+    final = next(frame for frame in frames if frame["type"] == "final_response")
+    links = [urlsplit(artifact["url"]) for artifact in final["payload"]["artifacts"]]
+    base = f"/api/runs/{final['run_id']}"
+    reports = {f"{base}/report.{form}" for form in ("html", "md", "csv", "json")}
+    charts = {link.path for link in links} - reports
+    assert reports <= {link.path for link in links}
+    assert charts
+    assert all(path.startswith(f"{base}/charts/") for path in charts)
+    async with httpx.AsyncClient(base_url=node.url) as http:
+        for link in links:
+            query = dict(parse_qsl(link.query, strict_parsing=True))
+            assert node.links.verify(link.path, query["expires"], query["signature"])
+            # As an image or a link of a page does: without a header.
+            assert (await http.get(f"{link.path}?{link.query}", timeout=30)).status_code == 200
+
+
 async def test_without_usage_the_answer_says_so(node):
     token, _ = node.authority.issue(sub="new", lifetime_s=600)
     async with open_socket(node, token) as socket:
@@ -248,9 +269,16 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
                 return {ref.actor_class.__name__ for ref in ActorSystem.current().alive()}
 
             standing = {
+                "ComponentWatch",
                 "ConnectionActor",
                 "ConnectionRegistry",
+                "Greeter",
+                "LimitsSync",
                 "LogLookout",
+                "RetentionJanitor",
+                "RevocationWatch",
+                "SessionKeeper",
+                "ThreadJanitor",
                 "WakeUpRelay",
                 "Worker",
             }

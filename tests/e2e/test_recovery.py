@@ -45,7 +45,7 @@ def start(data_dir, development_server):
 async def test_a_run_survives_kill_9_of_postgresql_and_of_valkey(start, data_dir):
     with start() as server:
         async with ApexClient(server.url, token=server.token("ann")) as client:
-            check = LogCheck(client.welcome["seq"])
+            check = LogCheck(client.welcome.seq)
             for program in ("postgres", "valkey-server"):
                 accepted = await client.send_message("Analyze my AI costs")
                 check.accepted(accepted.message_id, accepted.run_id)
@@ -59,7 +59,7 @@ async def test_a_server_killed_in_a_run_finishes_it_after_its_restart(start):
     with start() as server:
         token = server.token("ann")
         async with ApexClient(server.url, token=token) as client:
-            check = LogCheck(client.welcome["seq"])
+            check = LogCheck(client.welcome.seq)
             accepted = await client.send_message("Analyze my AI costs")
             check.accepted(accepted.message_id, accepted.run_id)
             async for event in client.events():
@@ -71,7 +71,7 @@ async def test_a_server_killed_in_a_run_finishes_it_after_its_restart(start):
             server.process.wait()
     with start() as server:
         async with ApexClient(server.url, token=token, position=position) as client:
-            assert client.welcome["recovered"] is True
+            assert client.welcome.recovered is True
             finished = await finish(client, check, accepted.run_id)
     assert finished.payload["status"] == "completed"
     assert check.close() == []

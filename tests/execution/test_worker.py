@@ -15,8 +15,12 @@ from apex_actors.execution import (
     MessageToAccept,
     RunEnded,
     RunExits,
+    StopWork,
     Worker,
 )
+from apex_actors.protocol.grammar import GRAMMAR, RunGrammar
+from apex_actors.protocol.log_check import LogCheck
+from apex_actors.protocol.messages import IfBusy
 from apex_actors.protocol.payloads import (
     AgentName,
     AgentStarted,
@@ -30,7 +34,7 @@ STARTED = AgentStarted(message="I begin.", step=0, total_steps=3)
 
 
 class Supervisor(LoopActor):
-    """Starts, does what the test says, and ends the run."""
+    """Starts, does what the test says, and ends the run; its work can be stopped."""
 
     def __init__(self, assignment, engine, work):
         super().__init__()
@@ -41,16 +45,33 @@ class Supervisor(LoopActor):
     def on_start(self):
         self.ref.tell("begin")
 
-    async def on_receive(self, _message):
+    def on_receive(self, message):
+        if isinstance(message, StopWork):
+            return self.stop_work()
+        if isinstance(message, BaseException):
+            raise message
+        return self.begin() if message == "begin" else self.complete()
+
+    async def begin(self):
         assignment = self.assignment
         context = assignment.context
         await assignment.journal.commit(
             AgentName.SUPERVISOR, STARTED, writes=(StartAttempt(context.run_id, context.attempt),)
         )
-        await self.work(assignment)
-        await RunExits(assignment).completed(
+        self.pipe_to_self(self.work(assignment), done=lambda _: "work done")
+
+    async def complete(self):
+        await RunExits(self.assignment).completed(
             Answer("# Done", {"ok": True}), status=AgentStatus.OK, summary="done", duration_ms=1
         )
+        self.end()
+
+    async def stop_work(self):
+        await RunExits(self.assignment).cancelled(None)
+        self.end()
+
+    def end(self):
+        context = self.assignment.context
         self.engine.tell(RunEnded(context.user_id, context.run_id))
 
 
@@ -60,6 +81,9 @@ class Pipeline:
 
     def start_supervisor(self, engine, assignment):
         return engine.start_child(Supervisor, assignment, engine.ref, self.work)
+
+    def answer(self, _results):
+        return None
 
 
 async def nothing(_assignment):
@@ -246,3 +270,92 @@ async def test_a_stopped_worker_gives_its_runs_back_at_once(
     await asyncio.wait_for(finished(), SETTINGS.lease_s)
     assert attempts == [1, 2]
     assert announcer.events[-1].payload["status"] == "completed"
+
+
+async def test_a_run_that_carries_the_mark_before_it_begins_ends_with_run_finished_alone(
+    accept, start_worker, cancellation, finished, announcer, runs, user_id, rows
+):
+    begun = []
+
+    async def begins(assignment):
+        begun.append(assignment)
+
+    accepted = await accept()
+    await cancellation.cancel_run(user_id, accepted.run_id)
+    start_worker(begins)
+    assert await finished() == ["message_created", "run_finished"]
+    assert announcer.events[-1].payload == {"status": "cancelled", "partial": False}
+    assert RunGrammar().check(announcer.events) == []
+    assert (await runs.result(user_id, accepted.run_id)).status == "cancelled"
+    assert begun == []
+    # Absurd takes it for done: it is nobody's work any more.
+    assert await rows("select state from absurd.r_runs") == [{"state": "completed"}]
+
+
+async def test_an_interrupted_run_ends_and_the_interrupt_begins_before_what_waits(
+    accept, start_worker, finished, announcer
+):
+    async def works_until_stopped(assignment):
+        if assignment.context.run_id == first.run_id:
+            await asyncio.Event().wait()
+
+    first = await accept()
+    start_worker(works_until_stopped)
+    waiting = await accept(thread_id=first.thread_id)
+    interrupt = await accept(thread_id=first.thread_id, if_busy=IfBusy.INTERRUPT)
+    await finished(3)
+    order = [event.run_id for event in announcer.events if event.type == "agent_started"]
+    assert order in (
+        [first.run_id, interrupt.run_id, waiting.run_id],
+        [interrupt.run_id, waiting.run_id],  # it was stopped before it began
+    )
+    checking = LogCheck(0)
+    for event in sorted(announcer.events, key=lambda event: event.seq):
+        checking.feed(event)
+    # This supervisor leads no sub-agents.
+    assert {v.promise for v in checking.close()} <= {GRAMMAR}
+    ends = {e.run_id: e.payload["status"] for e in announcer.events if e.type == "run_finished"}
+    assert ends == {
+        first.run_id: "cancelled",
+        interrupt.run_id: "completed",
+        waiting.run_id: "completed",
+    }
+
+
+async def test_a_retried_run_answers_the_same_message(
+    accept, acceptance, start_worker, finished, announcer, user_id, database
+):
+    async def fails_once(assignment):
+        questions.append(assignment.context.question)
+        if len(questions) == 1:
+            raise ValueError("once")
+
+    questions = []
+    accepted = await accept("What did it cost?")
+    start_worker(fails_once)
+    await finished()
+    retried = await acceptance.retry(user_id, accepted.run_id)
+    await finished(2)
+    assert questions == ["What did it cost?"] * 2
+    of_retry = [event.type for event in announcer.events if event.run_id == retried.run_id]
+    assert of_retry[0] == "agent_started"
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "select role, run_id from apex.messages order by created_at"
+        )
+        assert await cursor.fetchall() == [
+            {"role": "user", "run_id": accepted.run_id},
+            {"role": "assistant", "run_id": retried.run_id},
+        ]
+
+
+async def test_a_run_of_a_pipeline_that_nobody_knows_fails_with_a_report(
+    acceptance, start_worker, finished, announcer, user_id, rows
+):
+    await acceptance.accept(MessageToAccept(user_id=user_id, text="x", pipeline="poems"))
+    start_worker()
+    assert await finished() == ["message_created", "run_finished"]
+    assert announcer.events[-1].payload["status"] == "failed"
+    [report] = await rows("select id, kind from apex.error_reports")
+    assert str(report["id"]) == announcer.events[-1].payload["error"]["report_id"]
+    assert report["kind"] == "LookupError"

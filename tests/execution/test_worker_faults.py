@@ -8,11 +8,14 @@ import pytest
 from apex_actors.actors import ActorSystem, ChildFailed, LoopActor
 from apex_actors.execution import (
     Answer,
+    Drain,
     ExecutionEngineFactory,
     ExecutionSettings,
     MessageToAccept,
     RunEnded,
     RunExits,
+    StopWork,
+    WorkAvailable,
     Worker,
 )
 from apex_actors.protocol.grammar import RunGrammar
@@ -28,6 +31,7 @@ from apex_actors.protocol.payloads import (
     ToolExecuting,
     ToolStatus,
 )
+from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.runs import RunStore, StartAttempt
 
 # The heartbeat comes after 0.67 s: work is looked for many times before.
@@ -47,7 +51,14 @@ class Supervisor(LoopActor):
     def on_start(self):
         self.ref.tell("begin")
 
-    async def on_receive(self, _message):
+    def on_receive(self, message):
+        if isinstance(message, StopWork):
+            return self.stop_work()
+        if isinstance(message, BaseException):
+            raise message
+        return self.begin() if message == "begin" else self.complete()
+
+    async def begin(self):
         assignment = self.assignment
         context = assignment.context
         first = (
@@ -57,12 +68,23 @@ class Supervisor(LoopActor):
         )
         start = StartAttempt(context.run_id, context.attempt)
         await assignment.journal.commit(SUPERVISOR, first, writes=(start,))
-        await self.work(assignment)
+        self.pipe_to_self(self.work(assignment), done=lambda _: "work done")
+
+    async def complete(self):
+        assignment = self.assignment
         for agent in SUB_AGENTS:
-            assignment.journal.say(agent, *whole_step(f"{context.attempt}-{agent}"))
+            assignment.journal.say(agent, *whole_step(f"{assignment.context.attempt}-{agent}"))
         await RunExits(assignment).completed(
             Answer("# Done", {}), status=AgentStatus.OK, summary="done", duration_ms=1
         )
+        self.end()
+
+    async def stop_work(self):
+        await RunExits(self.assignment).cancelled(None)
+        self.end()
+
+    def end(self):
+        context = self.assignment.context
         self.engine.tell(RunEnded(context.user_id, context.run_id))
 
 
@@ -95,6 +117,9 @@ class Scripted:
         self.supervisors.append(ref)
         return ref
 
+    def answer(self, _results):
+        return None
+
 
 class FaultyRuns(RunStore):
     """A store of runs that the test interferes with."""
@@ -102,12 +127,18 @@ class FaultyRuns(RunStore):
     def __init__(self, database):
         super().__init__(database)
         self.failures = []
+        self.failures_at_marks = []
         self.before_load = None
 
     async def claim(self, worker, **limits):
         if self.failures:
             raise self.failures.pop()
         return await super().claim(worker, **limits)
+
+    async def marked(self, run_ids):
+        if self.failures_at_marks:
+            raise self.failures_at_marks.pop()
+        return await super().marked(run_ids)
 
     async def load(self, run_ids):
         if self.before_load is not None:
@@ -134,14 +165,15 @@ def runs(database):
 async def start_worker(database, announcer, runs, pipeline):
     workers = []
 
-    def start():
+    def start(**limits):
+        settings = SETTINGS.model_copy(update=limits)
         factory = ExecutionEngineFactory(
             database=database,
             announcer=announcer,
             pipelines={"p": pipeline},
-            settings=SETTINGS,
+            settings=settings,
         )
-        workers.append(Worker.start(name="w", runs=runs, factory=factory, settings=SETTINGS))
+        workers.append(Worker.start(name="w", runs=runs, factory=factory, settings=settings))
         return workers[-1]
 
     yield start
@@ -251,3 +283,65 @@ async def test_an_unexpected_error_at_a_claim_costs_one_look_and_not_the_worker(
     worker = start_worker()
     await finished()
     assert worker.is_alive()
+
+
+# Marks.
+
+
+@pytest.fixture
+async def working(accept, pipeline, announcer, eventually):
+    """A run that works until it is stopped, once a worker is there; gives its id and a wait."""
+
+    async def forever(_assignment):
+        await asyncio.Event().wait()
+
+    pipeline.work = forever
+    accepted = await accept()
+
+    async def has_begun():
+        await eventually(lambda: [e for e in announcer.events if e.type == "agent_started"])
+        return accepted.run_id
+
+    return has_begun
+
+
+def end_of(announcer):
+    return announcer.events[-1].type, announcer.events[-1].payload["status"]
+
+
+async def test_a_worker_that_is_full_or_drains_still_stops_what_it_holds(
+    start_worker, working, cancellation, user_id, finished, announcer
+):
+    worker = start_worker(runs_per_worker=1)
+    run_id = await working()
+    assert await worker.ask_async(Drain(), timeout=5) == 1
+    await cancellation.cancel_run(user_id, run_id)
+    await finished()
+    assert end_of(announcer) == ("run_finished", "cancelled")
+
+
+@pytest.mark.parametrize("error", [StorageUnavailableError("away"), ValueError("bug")])
+async def test_an_error_at_the_look_for_marks_costs_one_look(
+    start_worker, working, cancellation, user_id, finished, announcer, runs, error
+):
+    worker = start_worker()
+    run_id = await working()
+    runs.failures_at_marks = [error]
+    await cancellation.cancel_run(user_id, run_id)
+    await finished()
+    assert runs.failures_at_marks == []
+    assert worker.is_alive()
+    assert end_of(announcer) == ("run_finished", "cancelled")
+
+
+async def test_a_wake_is_enough_to_stop_a_run(
+    start_worker, working, cancellation, user_id, finished, announcer
+):
+    worker = start_worker(lease_s=600, poll_interval_s=500)
+    # Told as a node's announcer does, and the only look that there will be.
+    worker.tell(WorkAvailable())
+    run_id = await working()
+    await cancellation.cancel_run(user_id, run_id)
+    worker.tell(WorkAvailable())
+    await finished()
+    assert end_of(announcer) == ("run_finished", "cancelled")

@@ -14,36 +14,42 @@ from pydantic import ValidationError
 from websockets.asyncio.client import connect
 
 from apex_actors.actors import ActorSystem, LoopActor
-from apex_actors.gateway.connection import (
-    REPLAY_CHUNK_BYTES,
-    ConnectionActor,
-    ConnectionServices,
-    FrameReceived,
-    SocketLost,
-    SocketMessages,
-)
+from apex_actors.gateway.auth import InvalidTokenError, VerifiedToken
+from apex_actors.gateway.connection import ConnectionActor, ConnectionServices
+from apex_actors.gateway.errors import ConnectionEnded
+from apex_actors.gateway.event_stream import REPLAY_CHUNK_BYTES
+from apex_actors.gateway.greeter import Greeter
 from apex_actors.gateway.handshake import Admitted, Resume
-from apex_actors.gateway.registry import (
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.registry_messages import (
     Behind,
+    CheckAgain,
     Connected,
+    Describe,
     Disconnected,
     EventsCommitted,
     HeartbeatDue,
     LogAdvanced,
     Opened,
     Restarting,
+    SessionChanged,
+    TokenDue,
+    TokenRenewed,
+    TokensRevoked,
 )
 from apex_actors.gateway.router import MessageRouter
 from apex_actors.gateway.settings import GatewaySettings
-from apex_actors.gateway.tokens import VerifiedToken
+from apex_actors.gateway.socket_messages import FrameReceived, SocketLost, SocketMessages
 from apex_actors.protocol import Event, is_event
+from apex_actors.protocol.codes import CloseCode, ErrorCode
 from apex_actors.protocol.identity import Identity
-from apex_actors.protocol.messages import Heartbeat, Ping
-from apex_actors.protocol.notices import HeartbeatAck
+from apex_actors.protocol.messages import Heartbeat, Ping, RefreshToken
+from apex_actors.protocol.notices import HeartbeatAck, TokenRefreshed
 from apex_actors.protocol.payloads import AgentThinking
+from apex_actors.protocol.violation import ProtocolViolation
 from apex_actors.server.node import Node
 from apex_actors.storage import event_log
-from apex_actors.storage.errors import CacheUnavailableError, StorageUnavailableError
+from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.event_log import Draft, EventLog, LogPosition
 
 USER = 7
@@ -67,6 +73,7 @@ class MemoryLog:
     trimmed_seq: int = 0
     failures: int = 0
     reads: int = 0
+    thread_id: object = None
 
     def grow(self, count=1):
         new = [event(len(self.events) + 1 + number) for number in range(count)]
@@ -78,10 +85,18 @@ class MemoryLog:
             self.failures -= 1
             raise AWAY
 
-    async def open(self, _identity):
+    async def open_many(self, identities):
         await asyncio.sleep(0)
         self._answer()
-        return LogPosition(USER, len(self.events), self.trimmed_seq, "epoch")
+        position = LogPosition(
+            USER,
+            len(self.events),
+            self.trimmed_seq,
+            "epoch",
+            thread_id=self.thread_id,
+            acknowledged_seq=0,
+        )
+        return [position for _ in identities]
 
     async def read(self, _user_id, *, after, limit):
         await asyncio.sleep(0)
@@ -92,10 +107,12 @@ class MemoryLog:
 
 @dataclass
 class FakeSocket:
+    id: str = field(default_factory=lambda: uuid4().hex)
     frames: list = field(default_factory=list)
     closed: list = field(default_factory=list)
     outbound_bytes: int = 0
     drains: int = 0
+    unhandled: int = 0
 
     @property
     def is_open(self):
@@ -104,6 +121,9 @@ class FakeSocket:
     async def drained(self):
         self.drains += 1
         await asyncio.sleep(0)
+
+    def handled(self):
+        self.unhandled -= 1
 
     def send(self, frame):
         if not self.closed:
@@ -120,18 +140,37 @@ class FakeSocket:
 
 
 @dataclass
-class Sessions:
-    thread_id: object = None
-    away: bool = False
-    remembered: list = field(default_factory=list)
+class FreeLimits:
+    """Lets everything through until the test says how long to wait."""
 
-    async def current_thread(self, _user_id):
-        if self.away:
-            raise CacheUnavailableError("Redis or Valkey is away")
-        return self.thread_id
+    wait_ms: int = 0
+    taken: list = field(default_factory=list)
+    left: list = field(default_factory=list)
+    released: int = 0
 
-    async def remember(self, user_id, thread_id):
-        self.remembered.append((user_id, thread_id))
+    def user(self, _key):
+        return self
+
+    def take(self, size_bytes):
+        self.taken.append(size_bytes)
+        return self.wait_ms
+
+    def release(self):
+        self.released += 1
+
+    def disconnect(self, key):
+        self.left.append(key)
+
+
+@dataclass
+class Revoked:
+    """Knows whose token is revoked."""
+
+    subs: set = field(default_factory=set)
+
+    def check(self, token):
+        if token.identity.sub in self.subs:
+            raise InvalidTokenError("revoked")
 
 
 class Registry(LoopActor):
@@ -158,7 +197,9 @@ class Scene:
     settings: GatewaySettings = field(default_factory=GatewaySettings)
     log: MemoryLog = field(default_factory=MemoryLog)
     socket: FakeSocket = field(default_factory=FakeSocket)
-    sessions: Sessions = field(default_factory=Sessions)
+    limits: FreeLimits = field(default_factory=FreeLimits)
+    revoked: Revoked = field(default_factory=Revoked)
+    lifetime: timedelta = timedelta(hours=1)
     told: list = field(default_factory=list)
     handlers: dict = field(default_factory=dict)
     refs: list = field(default_factory=list)
@@ -169,27 +210,31 @@ class Scene:
 
     def connect(self, resume=None):
         registry = Registry.start(self.told)
+        greeter = Greeter.start(log=self.log, timeout_s=5.0)
         answer = HeartbeatAck(server_time=datetime(2026, 11, 22, tzinfo=UTC))
         handlers = {Heartbeat: lambda *_: answer, **self.handlers}
         services = ConnectionServices(
             log=self.log,
-            sessions=self.sessions,
+            greeter=greeter,
             registry=registry,
+            sessions=registry,
             router=MessageRouter(handlers),
+            limits=self.limits,
+            revocations=self.revoked,
+            metrics=GatewayMetrics(),
             settings=self.settings,
+            node="n1",
         )
-        token = VerifiedToken(
-            Identity(org="acme", sub="ann"), datetime.now(UTC) + timedelta(hours=1)
-        )
+        token = VerifiedToken(Identity(org="acme", sub="ann"), datetime.now(UTC) + self.lifetime)
         ref = ConnectionActor.start(
             socket=self.socket, admitted=Admitted(token, None, resume), services=services
         )
-        self.refs += [ref, registry]
+        self.refs += [ref, registry, greeter]
         return ref
 
     async def settle(self, ref):
         """Wait until ``ref`` has handled what it was told."""
-        await ref.ask_async(FrameReceived('{"type":"heartbeat"}'), timeout=5)
+        await ref.ask_async(text_frame('{"type":"heartbeat"}'), timeout=5)
 
     async def end(self):
         for ref in self.refs:
@@ -203,6 +248,10 @@ async def scene():
     scene = Scene()
     yield scene
     await scene.end()
+
+
+def text_frame(text):
+    return FrameReceived(text, len(text.encode()))
 
 
 def messages_of(told, kind):
@@ -352,7 +401,7 @@ async def test_without_the_log_the_welcome_is_degraded_and_frames_are_answered(s
     [(Resume(2, "epoch"), True, [3, 4, 5]), (Resume(2, "older"), False, []), (None, None, [])],
 )
 async def test_when_the_log_is_back_the_notice_comes_before_any_event(
-    scene, resume, recovered, seqs
+    scene, eventually, resume, recovered, seqs
 ):
     scene.log.grow(4)
     scene.log.failures = 1
@@ -361,6 +410,7 @@ async def test_when_the_log_is_back_the_notice_comes_before_any_event(
     scene.log.grow(1)
     assert messages_of(scene.told, Behind) == [Behind(scene.connection_id, ref)]
     ref.tell(LogAdvanced(None))
+    await eventually(lambda: "resumed" in scene.socket.types())
     await scene.settle(ref)
     types = scene.socket.types()
     [notice] = [frame for frame in scene.socket.frames if frame["type"] == "resumed"]
@@ -373,26 +423,13 @@ async def test_when_the_log_is_back_the_notice_comes_before_any_event(
     assert scene.socket.seqs() == [*seqs, 6]
 
 
-async def test_the_current_thread_comes_from_the_cache_and_without_it_there_is_none(scene):
-    scene.sessions.thread_id = uuid4()
+async def test_the_current_thread_comes_with_the_position_of_the_log(scene):
+    scene.log.thread_id = uuid4()
     await scene.settle(scene.connect())
-    assert scene.socket.frames[0]["thread_id"] == str(scene.sessions.thread_id)
-    scene.sessions.away = True
-    scene.socket = FakeSocket()
-    await scene.settle(scene.connect())
-    assert scene.socket.frames[0]["thread_id"] is None
+    assert scene.socket.frames[0]["thread_id"] == str(scene.log.thread_id)
 
 
 # Slow, silent and faulty clients.
-
-
-async def test_a_client_that_lets_too_much_pile_up_is_closed_4408(scene):
-    ref = scene.connect()
-    await scene.settle(ref)
-    scene.socket.outbound_bytes = scene.settings.outbound_limit_bytes + 1
-    ref.tell(EventsCommitted(USER, tuple(scene.log.grow(1))))
-    await scene.settle(ref)
-    assert scene.socket.closed[:1] == [4408]
 
 
 async def test_a_closed_client_is_not_read_for_any_more(scene):
@@ -429,26 +466,44 @@ async def test_a_silent_peer_is_closed_and_a_sign_of_life_keeps_it(scene):
     ref = scene.connect()
     await scene.settle(ref)
     await asyncio.sleep(0.11)
-    SocketMessages(ref).alive()
-    ref.tell(HeartbeatDue())
+    SocketMessages(ref, GatewayMetrics()).alive(0)
+    ref.tell(HeartbeatDue(b'{"type":"ping"}'))
     await scene.settle(ref)
     assert scene.socket.closed == []
     assert scene.socket.types().count("ping") == 2
     await asyncio.sleep(0.11)
-    ref.tell(HeartbeatDue())
+    ref.tell(HeartbeatDue(b'{"type":"ping"}'))
     await scene.settle(ref)
     assert len(scene.socket.closed) == 1
+
+
+async def test_a_silence_that_would_end_before_the_next_turn_is_looked_at_in_time(scene):
+    scene.settings = GatewaySettings(heartbeat_interval_s=0.3)
+    ref = scene.connect()
+    await scene.settle(ref)
+    ref.tell(HeartbeatDue(b'{"type":"ping"}'))
+    await ref.ask_async(Describe(), timeout=5)
+    assert messages_of(scene.told, CheckAgain) == []
+    await asyncio.sleep(0.35)
+    ref.tell(HeartbeatDue(b'{"type":"ping"}'))
+    await ref.ask_async(Describe(), timeout=5)
+    [check] = messages_of(scene.told, CheckAgain)
+    assert 0 < check.after_s < 0.26
+    await asyncio.sleep(0.26)
+    ref.tell(HeartbeatDue(None))
+    await ref.ask_async(Describe(), timeout=5)
+    assert scene.socket.closed == [4408]
 
 
 async def test_errors_in_a_row_close_1008_and_a_good_message_starts_the_count_anew(scene):
     ref = scene.connect()
     for _ in range(2):
         for _ in range(scene.settings.max_consecutive_errors - 1):
-            ref.tell(FrameReceived("{"))
+            ref.tell(text_frame("{"))
         await scene.settle(ref)
     assert scene.socket.closed == []
     for _ in range(scene.settings.max_consecutive_errors):
-        ref.tell(FrameReceived("{"))
+        ref.tell(text_frame("{"))
     await scene.settle(ref)
     assert scene.socket.closed == [1008]
 
@@ -459,7 +514,7 @@ async def test_a_handler_that_breaks_is_an_internal_error_and_the_connection_liv
 ):
     scene.handlers = {Ping: handler}
     ref = scene.connect()
-    ref.tell(FrameReceived('{"type":"ping","request_id":"r1"}'))
+    ref.tell(text_frame('{"type":"ping","request_id":"r1"}'))
     await scene.settle(ref)
     error = scene.socket.frames[2]
     assert (error["type"], error["code"], error["request_id"]) == ("error", "internal_error", "r1")
@@ -474,10 +529,184 @@ async def test_a_database_that_is_away_is_answered_service_degraded(scene):
 
     scene.handlers = {Ping: away}
     ref = scene.connect()
-    ref.tell(FrameReceived('{"type":"ping"}'))
+    ref.tell(text_frame('{"type":"ping"}'))
     await scene.settle(ref)
     error = scene.socket.frames[2]
     assert (error["code"], error["retry_after_ms"]) == ("service_degraded", 1000)
+
+
+# Rates.
+
+
+async def test_a_message_over_the_rate_is_refused_with_the_time_to_wait_and_its_request_id(scene):
+    ref = scene.connect()
+    await scene.settle(ref)
+    scene.limits.wait_ms = 250
+    ref.tell(text_frame('{"type":"heartbeat","request_id":"r1"}'))
+    ref.tell(text_frame('{"type":'))
+    await scene.settle(ref)
+    first, second = [frame for frame in scene.socket.frames if frame["type"] == "error"][:2]
+    assert (first["code"], first["retry_after_ms"]) == ("rate_limited", 250)
+    assert first["request_id"] == "r1"
+    assert second["code"] == "rate_limited"
+    scene.limits.wait_ms = 0
+    await scene.settle(ref)
+    assert scene.socket.types()[-1] == "heartbeat_ack"
+
+
+async def test_who_stays_over_the_rate_is_closed_4429_and_not_1008(scene):
+    scene.settings = GatewaySettings(limits={"flood_messages": 10})
+    ref = scene.connect()
+    await scene.settle(ref)
+    scene.limits.wait_ms = 250
+    for _ in range(9):
+        ref.tell(text_frame('{"type":"heartbeat"}'))
+    await ref.ask_async(Describe(), timeout=5)
+    assert scene.socket.closed == []
+    await scene.settle(ref)
+    assert scene.socket.closed == [4429]
+
+
+async def test_pings_of_the_websocket_count_as_well(scene):
+    scene.settings = GatewaySettings(limits={"flood_messages": 10})
+    ref = scene.connect()
+    await scene.settle(ref)
+    scene.limits.wait_ms = 250
+    for _ in range(10):
+        SocketMessages(ref, GatewayMetrics()).alive(100)
+    await ref.ask_async(Describe(), timeout=5)
+    assert scene.socket.closed == [4429]
+    assert scene.limits.taken[-10:] == [100] * 10
+
+
+async def test_every_message_is_reported_as_handled_whatever_becomes_of_it(scene):
+    ref = scene.connect()
+    await scene.settle(ref)
+    before = scene.socket.unhandled
+    for text in ('{"type":"heartbeat"}', "{", '{"type":"ping"}'):
+        ref.tell(text_frame(text))
+    await scene.settle(ref)
+    assert before - scene.socket.unhandled == 4
+
+
+async def test_what_the_server_cannot_do_is_no_error_of_the_client(scene):
+    async def busy(_message, _session):
+        raise ProtocolViolation(ErrorCode.THREAD_BUSY, "Busy.")
+
+    scene.handlers = {Ping: busy}
+    ref = scene.connect()
+    for _ in range(3 * scene.settings.max_consecutive_errors):
+        ref.tell(text_frame('{"type":"ping"}'))
+    await scene.settle(ref)
+    assert scene.socket.closed == []
+
+
+# The token's life.
+
+
+async def test_a_client_is_told_before_its_token_expires_and_closed_4401_at_the_end(scene):
+    scene.lifetime = timedelta(seconds=0.3)
+    ref = scene.connect()
+    await scene.settle(ref)
+    [opened] = messages_of(scene.told, Opened)
+    assert opened.token_due_s == 0
+    for _ in range(2):  # once too often: it is said once
+        ref.tell(TokenDue())
+    await scene.settle(ref)
+    assert scene.socket.types().count("token_expiring") == 1
+    first, second = messages_of(scene.told, TokenRenewed)
+    assert 0 <= second.due_s <= first.due_s <= 0.3
+    assert scene.socket.closed == []
+    await asyncio.sleep(0.31)
+    ref.tell(TokenDue())
+    await scene.settle(ref)
+    assert scene.socket.closed == [4401]
+
+
+async def test_a_grace_keeps_the_connection_a_little_longer(scene):
+    scene.lifetime = timedelta(seconds=30)
+    scene.settings = GatewaySettings(token_grace_s=100)
+    ref = scene.connect()
+    ref.tell(TokenDue())
+    await scene.settle(ref)
+    [renewed] = messages_of(scene.told, TokenRenewed)
+    assert 128 <= renewed.due_s <= 130
+
+
+async def test_a_refreshed_token_moves_the_end_and_is_announced_anew(scene):
+    later = datetime.now(UTC) + timedelta(hours=2)
+
+    async def refresh(_message, session):
+        session.token = VerifiedToken(session.identity, later)
+        return TokenRefreshed(token_expires_at=later)
+
+    scene.lifetime = timedelta(seconds=30)
+    scene.handlers = {RefreshToken: refresh}
+    ref = scene.connect()
+    ref.tell(TokenDue())
+    ref.tell(text_frame('{"type":"refresh_token","token":"x"}'))
+    await scene.settle(ref)
+    assert "token_refreshed" in scene.socket.types()
+    *_, renewed = messages_of(scene.told, TokenRenewed)
+    assert 7100 < renewed.due_s <= 7200 - scene.settings.token_notice_s
+    ref.tell(TokenDue())
+    await scene.settle(ref)
+    assert scene.socket.types().count("token_expiring") == 2
+    assert scene.socket.closed == []
+
+
+async def test_a_token_of_somebody_else_ends_the_connection(scene):
+    async def refresh(_message, _session):
+        raise ConnectionEnded(CloseCode.TOKEN_EXPIRED, "another user's")
+
+    scene.handlers = {RefreshToken: refresh}
+    ref = scene.connect()
+    ref.tell(text_frame('{"type":"refresh_token","token":"x"}'))
+    await scene.settle(ref)
+    assert scene.socket.closed == [4401]
+
+
+async def test_a_revoked_user_is_closed_4401_and_nobody_else(scene):
+    ref = scene.connect()
+    await scene.settle(ref)
+    scene.revoked.subs = {"bob"}
+    ref.tell(TokensRevoked())
+    await scene.settle(ref)
+    assert scene.socket.closed == []
+    scene.revoked.subs = {"ann"}
+    ref.tell(TokensRevoked())
+    await scene.settle(ref)
+    assert scene.socket.closed == [4401]
+
+
+# Sessions, and what a connection says of itself.
+
+
+async def test_a_new_thread_is_stored_soon_and_a_position_with_the_next_heartbeat(scene):
+    thread_id = uuid4()
+
+    async def switch(_message, session):
+        session.thread_id = thread_id
+        session.acknowledged = 3
+
+    scene.handlers = {Ping: switch}
+    ref = scene.connect()
+    ref.tell(text_frame('{"type":"ping"}'))
+    await scene.settle(ref)
+    changed = SessionChanged(USER, thread_id, 3, soon=True)
+    assert messages_of(scene.told, SessionChanged) == [changed]
+    ref.tell(HeartbeatDue(b'{"type":"ping"}'))
+    await scene.settle(ref)
+    assert messages_of(scene.told, SessionChanged) == [changed]  # nothing new
+
+
+async def test_a_connection_describes_itself_without_its_token(scene):
+    scene.log.grow(3)
+    ref = scene.connect()
+    await scene.settle(ref)
+    info = await ref.ask_async(Describe(), timeout=5)
+    assert (info.connection_id, info.org, info.sub) == (scene.socket.id, "acme", "ann")
+    assert (info.seq, info.acknowledged, info.node) == (3, 0, "n1")
 
 
 # The end.
@@ -489,7 +718,11 @@ async def test_a_lost_socket_ends_the_actor_and_the_registry_is_told(scene, even
     ref.tell(SocketLost(1006))
     await asyncio.wait_for(ref.stopped(), 5)
     await eventually(lambda: messages_of(scene.told, Disconnected))
-    SocketMessages(ref).frame_received("late")  # concerns nobody, and is no error
+    assert scene.limits.left == ["4:acme:ann"]
+    assert scene.limits.released == 1
+    SocketMessages(ref, GatewayMetrics()).frame_received(
+        "late", 4
+    )  # concerns nobody, and is no error
 
 
 async def test_a_connection_that_dies_closes_1011(scene, eventually, caplog):

@@ -1,6 +1,7 @@
 """The registry: each connection hears its user's events, its heartbeats and the end, and no other."""
 
 import asyncio
+import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -10,24 +11,32 @@ from uuid import uuid4
 import pytest
 
 from apex_actors.actors import ActorSystem, LoopActor
-from apex_actors.gateway.registry import (
-    RECONNECT_AFTER_MS,
+from apex_actors.gateway.registry import RECONNECT_AFTER_MS, ConnectionRegistry
+from apex_actors.gateway.registry_messages import (
     Behind,
     Broadcast,
+    CheckAgain,
     CloseAll,
+    CloseExcess,
+    CloseForCap,
+    ComponentsChanged,
     Connected,
-    ConnectionRegistry,
     Disconnected,
     EventsCommitted,
     GetStatistics,
     HeartbeatDue,
+    ListConnections,
     LogAdvanced,
     Opened,
     RegistryStatistics,
     Restarting,
+    TokenDue,
+    TokenRenewed,
+    TokensRevoked,
 )
 from apex_actors.protocol import Event
-from apex_actors.protocol.notices import PingNotice, ServiceRecovered
+from apex_actors.protocol.identity import Identity
+from apex_actors.protocol.notices import PingNotice, ServiceDegraded, ServiceRecovered
 from apex_actors.protocol.payloads import AgentThinking
 from apex_actors.storage.errors import StorageUnavailableError
 
@@ -49,12 +58,17 @@ class Log:
     looks: int = 0
     failures: list = field(default_factory=list)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
+    epochs_forgotten: int = 0
 
-    async def positions(self, user_ids):
+    def forget_epoch(self):
+        self.epochs_forgotten += 1
+
+    async def positions(self, known):
         self.looks += 1
         await self.answering.wait()
         if self.failures:
             raise self.failures.pop(0)
+        user_ids = json.loads(f"[{known.user_ids[1:-1]}]")
         return {user_id: self.ends[user_id] for user_id in user_ids if user_id in self.ends}
 
 
@@ -72,14 +86,15 @@ class Scene:
         )
         return self.registry
 
-    def open(self, connection_id, user_id=None):
+    def open(self, connection_id, user_id=None, *, seq=0, token_due_s=3600.0):
         """A connection, and what it is told."""
         told = []
         ref = Connection.start(told)
         self.refs.append(ref)
-        self.registry.tell(Opened(connection_id, ref))
+        identity = Identity(org="acme", sub=f"user-{user_id}")
+        self.registry.tell(Opened(connection_id, identity, ref, token_due_s))
         if user_id is not None:
-            self.registry.tell(Connected(connection_id, user_id, ref))
+            self.registry.tell(Connected(connection_id, user_id, seq, ref))
         return ref, told
 
     async def statistics(self):
@@ -206,6 +221,8 @@ async def test_a_poll_that_fails_is_done_again(scene, eventually, caplog, error)
     _, told = scene.open("a", 1)
     await eventually(lambda: of_type(told, LogAdvanced))
     assert scene.log.looks >= 3
+    # What comes back may be another database.
+    assert scene.log.epochs_forgotten == 2 * isinstance(error, StorageUnavailableError)
 
 
 async def test_a_database_that_does_not_answer_delays_neither_heartbeats_nor_events(
@@ -279,3 +296,113 @@ async def test_at_the_end_each_connection_closes_and_comes_back_at_its_own_momen
     assert all(low <= order.reconnect_after_ms <= high for order in orders)
     assert len({order.reconnect_after_ms for order in orders}) > 20
     assert len({order.close_after_s for order in orders}) > 20
+
+
+# Joining late, tokens, suspects, components, caps.
+
+
+async def test_who_has_read_less_than_the_node_knows_of_is_told_to_read_on(scene):
+    scene.start()
+    scene.open("a", 1)
+    scene.registry.tell(EventsCommitted(1, (event(1), event(2))))
+    _, late = scene.open("b", 1, seq=1)
+    _, up_to_date = scene.open("c", 1, seq=2)
+    await scene.settle()
+    assert of_type(late, LogAdvanced) == [LogAdvanced(1)]
+    assert of_type(up_to_date, LogAdvanced) == []
+
+
+async def test_what_was_committed_while_the_first_connection_came_is_found_by_the_next_look(
+    scene, eventually
+):
+    scene.log.ends = {1: 6}
+    scene.start(poll_interval_s=0.01)
+    _, told = scene.open("a", 1, seq=5)
+    await eventually(lambda: of_type(told, LogAdvanced))
+
+
+async def test_a_connection_that_has_gone_is_not_tracked_by_what_it_said_before(scene):
+    scene.start()
+    ref, _ = scene.open("a")
+    scene.registry.tell(Disconnected("a"))
+    scene.registry.tell(Connected("a", 1, 0, ref))
+    assert await scene.statistics() == RegistryStatistics(connections=0, users=0)
+
+
+async def test_connections_are_told_when_their_tokens_are_due_and_not_before_a_renewal(
+    scene, eventually
+):
+    scene.start(heartbeat_interval_s=0.3)
+    _, soon = scene.open("a", token_due_s=0.0)
+    _, renewed = scene.open("b", token_due_s=0.0)
+    scene.registry.tell(TokenRenewed("b", 3600.0))
+    scene.registry.tell(TokenRenewed("gone", 0.0))
+    await eventually(lambda: of_type(soon, TokenDue))
+    await eventually(lambda: of_type(renewed, HeartbeatDue))
+    assert of_type(soon, TokenDue) == [TokenDue()]
+    assert of_type(renewed, TokenDue) == []
+
+
+async def test_a_suspect_is_looked_at_once_more_and_only_where_it_is_still_there(scene, eventually):
+    scene.start(heartbeat_interval_s=0.6)
+    _, suspect = scene.open("a")
+    _, gone = scene.open("b")
+    for connection_id in ("a", "b"):
+        scene.registry.tell(CheckAgain(connection_id, 0.01))
+    scene.registry.tell(Disconnected("b"))
+    await eventually(lambda: HeartbeatDue(None) in suspect)
+    assert suspect.count(HeartbeatDue(None)) == 1
+    assert HeartbeatDue(None) not in gone
+
+
+async def test_revocations_reach_every_connection(scene):
+    scene.start()
+    tolds = [scene.open("a", 1)[1], scene.open("b")[1]]
+    scene.registry.tell(TokensRevoked())
+    await scene.settle()
+    assert [told[0] for told in tolds] == [TokensRevoked()] * 2
+
+
+async def test_clients_are_told_what_is_away_those_that_come_later_too_and_what_is_back(scene):
+    scene.start()
+    _, early = scene.open("a")
+    scene.registry.tell(ComponentsChanged(down=("cache", "database")))
+    _, late = scene.open("b")
+    scene.registry.tell(ComponentsChanged(down=("cache",), recovered=("database",)))
+    scene.registry.tell(ComponentsChanged(down=(), recovered=("cache",)))
+    _, latest = scene.open("c")
+    await scene.settle()
+    told = [(message.type, message.components) for message in early[:-1]]
+    assert told == [
+        ("service_degraded", ("cache", "database")),
+        ("service_recovered", ("database",)),
+        ("service_degraded", ("cache",)),
+        ("service_recovered", ("cache",)),
+    ]
+    assert [message.components for message in of_type(late, ServiceDegraded)] == [
+        ("cache", "database"),
+        ("cache",),
+    ]
+    assert latest == ["settled"]
+
+
+async def test_the_newest_connections_of_a_user_over_its_cap_are_closed(scene):
+    scene.start()
+    told_of = {name: scene.open(name, 1)[1] for name in "abc"} | {"x": scene.open("x", 2)[1]}
+    scene.registry.tell(CloseExcess("4:acme:user-1", 2))
+    await scene.settle()
+    closed = [name for name, told in told_of.items() if CloseForCap() in told]
+    assert closed == ["b", "c"]
+
+
+async def test_connections_are_listed_all_of_them_or_those_of_a_user(scene):
+    scene.start()
+    refs = [scene.open(str(number), number % 2)[0] for number in range(6)]
+
+    async def listed(**options):
+        return list(await scene.registry.ask_async(ListConnections(**options), timeout=5))
+
+    assert await listed() == refs
+    assert await listed(sub="user-1") == refs[1::2]
+    assert await listed(org="acme", sub="user-0") == refs[::2]
+    assert await listed(org="other") == []

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apex_actors.gateway.auth import VerifiedToken
 from apex_actors.gateway.router import MessageRouter
 from apex_actors.gateway.session import Session
 from apex_actors.protocol.codes import ErrorCode
@@ -14,7 +15,9 @@ from apex_actors.protocol.violation import ProtocolViolation
 
 @pytest.fixture
 def session():
-    return Session("c", Identity(org="acme", sub="ann"), datetime(2026, 11, 22, tzinfo=UTC))
+    return Session(
+        "c", VerifiedToken(Identity(org="acme", sub="ann"), datetime(2026, 11, 22, tzinfo=UTC))
+    )
 
 
 @pytest.fixture

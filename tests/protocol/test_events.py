@@ -154,10 +154,11 @@ def test_the_examples_name_every_type():
 
 
 @pytest.mark.parametrize(("payload", "wire"), EXAMPLES, ids=lambda value: type(value).__name__)
-def test_each_payload_on_the_wire_and_back(payload, wire):
+def test_each_payload_on_the_wire_and_back(payload, wire, wire_schema):
     """What is sent is what the protocol's table says, and reads back as the same model."""
     sent = json.loads(event(payload).encode())
 
+    wire_schema.received(sent)
     assert sent["type"] == payload.event_type
     assert sent["payload"] == wire
     assert Event.from_wire(sent).body() == payload

@@ -97,6 +97,18 @@ def test_each_type_is_read_with_all_its_fields(kind):
 
 
 @pytest.mark.parametrize("kind", SMALLEST)
+def test_each_type_is_what_the_document_says(kind, wire_schema):
+    wire_schema.sent({"type": kind, **SMALLEST[kind]})
+    if kind in FULLEST:
+        wire_schema.sent({"type": kind, "request_id": "r", "user_id": "u", **FULLEST[kind]})
+    for missing in SMALLEST[kind]:
+        with pytest.raises(AssertionError):
+            wire_schema.sent({"type": kind, **SMALLEST[kind], missing: None})
+    with pytest.raises(AssertionError):
+        wire_schema.sent({"type": kind, **SMALLEST[kind], "extra": 1})
+
+
+@pytest.mark.parametrize("kind", SMALLEST)
 def test_each_type_may_carry_its_fields_under_payload(kind):
     """Older clients nest them."""
     flat = parse(type=kind, **SMALLEST[kind])
@@ -146,69 +158,74 @@ def test_ids_become_uuids_and_the_default_is_to_wait_in_line():
     assert message.if_busy is IfBusy.ENQUEUE
 
 
-@pytest.mark.parametrize(
-    ("fields", "field", "reason"),
-    [
-        ({"type": "user_message"}, "text", "is required"),
-        ({"type": "user_message", "text": ""}, "text", "must not be empty"),
-        ({"type": "user_message", "text": " \n"}, "text", "must hold more than white space"),
-        ({"type": "user_message", "text": 5}, "text", "must be a string"),
-        ({"type": "user_message", "text": None}, "text", "must be a string"),
-        (
-            {"type": "user_message", "text": "a", "thread_id": "secret"},
-            "thread_id",
-            "must be a UUID",
-        ),
-        ({"type": "user_message", "text": "a", "thread_id": 7}, "thread_id", "must be a UUID"),
-        (
-            {"type": "user_message", "text": "a", "if_busy": "secret"},
-            "if_busy",
-            "must be 'enqueue', 'reject' or 'interrupt'",
-        ),
-        (
-            {"type": "user_message", "text": "a", "client_message_id": ""},
-            "client_message_id",
-            "must not be empty",
-        ),
-        (
-            {"type": "user_message", "text": "a", "client_message_id": "x" * 129},
-            "client_message_id",
-            "must have at most 128 characters",
-        ),
-        (
-            {"type": "ping", "request_id": "x" * 129},
-            "request_id",
-            "must have at most 128 characters",
-        ),
-        ({"type": "ping", "request_id": 4}, "request_id", "must be a string"),
-        ({"type": "ping", "user_id": ""}, "user_id", "must not be empty"),
-        ({"type": "ping", "secret": 1}, "secret", "is not a field of this message type"),
-        ({"type": "ack", "seq": -1}, "seq", "must be at least 0"),
-        ({"type": "ack", "seq": 1.0}, "seq", "must be an integer"),
-        ({"type": "ack", "seq": True}, "seq", "must be an integer"),
-        ({"type": "ack", "seq": "1"}, "seq", "must be an integer"),
-        ({"type": "list_threads", "limit": 0}, "limit", "must be at least 1"),
-        ({"type": "list_threads", "limit": 201}, "limit", "must be at most 200"),
-        (
-            {"type": "cancel_run", "thread_id": THREAD, "run_id": RUN},
-            "thread_id",
-            "is not a field of this message type",
-        ),
-        ({"type": "stop_agent"}, None, "needs either run_id or thread_id"),
-        (
-            {"type": "stop_agent", "run_id": RUN, "thread_id": THREAD},
-            None,
-            "needs either run_id or thread_id",
-        ),
-        (
-            {"type": "rename_thread", "thread_id": THREAD, "title": "x" * 201},
-            "title",
-            "must have at most 200 characters",
-        ),
-        ({"type": "set_preferences", "preferences": []}, "preferences", "must be an object"),
-        ({"type": "refresh_token", "token": ""}, "token", "must not be empty"),
-    ],
-)
+REFUSED = [
+    ({"type": "user_message"}, "text", "is required"),
+    ({"type": "user_message", "text": ""}, "text", "must not be empty"),
+    ({"type": "user_message", "text": " \n"}, "text", "must hold more than white space"),
+    ({"type": "user_message", "text": 5}, "text", "must be a string"),
+    ({"type": "user_message", "text": None}, "text", "must be a string"),
+    (
+        {"type": "user_message", "text": "a", "thread_id": "secret"},
+        "thread_id",
+        "must be a UUID",
+    ),
+    ({"type": "user_message", "text": "a", "thread_id": 7}, "thread_id", "must be a UUID"),
+    (
+        {"type": "user_message", "text": "a", "if_busy": "secret"},
+        "if_busy",
+        "must be 'enqueue', 'reject' or 'interrupt'",
+    ),
+    (
+        {"type": "user_message", "text": "a", "client_message_id": ""},
+        "client_message_id",
+        "must not be empty",
+    ),
+    (
+        {"type": "user_message", "text": "a", "client_message_id": "x" * 129},
+        "client_message_id",
+        "must have at most 128 characters",
+    ),
+    (
+        {"type": "ping", "request_id": "x" * 129},
+        "request_id",
+        "must have at most 128 characters",
+    ),
+    ({"type": "ping", "request_id": 4}, "request_id", "must be a string"),
+    ({"type": "ping", "user_id": ""}, "user_id", "must not be empty"),
+    ({"type": "ping", "secret": 1}, "secret", "is not a field of this message type"),
+    ({"type": "ack", "seq": -1}, "seq", "must be at least 0"),
+    ({"type": "ack", "seq": 1.0}, "seq", "must be an integer"),
+    ({"type": "ack", "seq": True}, "seq", "must be an integer"),
+    ({"type": "ack", "seq": "1"}, "seq", "must be an integer"),
+    ({"type": "list_threads", "limit": 0}, "limit", "must be at least 1"),
+    ({"type": "list_threads", "limit": 201}, "limit", "must be at most 200"),
+    (
+        {"type": "cancel_run", "thread_id": THREAD, "run_id": RUN},
+        "thread_id",
+        "is not a field of this message type",
+    ),
+    (
+        {"type": "user_message", "text": "x", "thread_id": THREAD, "new_thread": True},
+        None,
+        "new_thread and thread_id exclude each other",
+    ),
+    ({"type": "stop_agent"}, None, "needs either run_id or thread_id"),
+    (
+        {"type": "stop_agent", "run_id": RUN, "thread_id": THREAD},
+        None,
+        "needs either run_id or thread_id",
+    ),
+    (
+        {"type": "rename_thread", "thread_id": THREAD, "title": "x" * 201},
+        "title",
+        "must have at most 200 characters",
+    ),
+    ({"type": "set_preferences", "preferences": []}, "preferences", "must be an object"),
+    ({"type": "refresh_token", "token": ""}, "token", "must not be empty"),
+]
+
+
+@pytest.mark.parametrize(("fields", "field", "reason"), REFUSED)
 def test_a_field_that_does_not_fit_is_named_with_the_reason(fields, field, reason):
     """The client learns which field and why."""
     violation = refused(**fields)
@@ -216,6 +233,13 @@ def test_a_field_that_does_not_fit_is_named_with_the_reason(fields, field, reaso
     assert violation.code == "invalid_message"
     assert violation.details == {"field": field, "reason": reason}
     assert violation.message == (f"{field} {reason}." if field else f"The message {reason}.")
+
+
+@pytest.mark.parametrize("fields", [fields for fields, *_ in REFUSED if fields.get("seq") != 1.0])
+def test_the_document_refuses_what_the_server_refuses(fields, wire_schema):
+    """But for 1.0, which to JSON Schema is a whole number."""
+    with pytest.raises(AssertionError):
+        wire_schema.sent(fields)
 
 
 def test_a_logged_message_shows_no_text_and_no_token():

@@ -46,6 +46,24 @@ def test_bytes_and_text_are_the_same_frame():
     assert parsed.message.text == "Kostenübersicht, bitte €"
 
 
+@pytest.mark.parametrize("around", [" ", "\n", "\t\r\n  "])
+def test_white_space_around_a_frame_means_nothing(around):
+    frame = '{"type": "ping", "request_id": "r1"}'
+
+    for spaced in (around + frame, frame + around, around + frame + around):
+        assert parse_frame(spaced, max_bytes=MAX_BYTES) == parse_frame(frame, max_bytes=MAX_BYTES)
+
+
+@pytest.mark.parametrize("kind", ["ping", "heartbeat", "pong", "list_threads", "get_preferences"])
+def test_a_message_without_fields_is_one_and_the_same(kind):
+    """Nothing in it can be changed, so nobody needs one of their own."""
+    parsed = [parse_frame(f'{{"type":"{kind}"}}', max_bytes=MAX_BYTES) for _ in range(2)]
+
+    assert parsed[0].message is parsed[1].message
+    assert parsed[0].message == MESSAGE_TYPES[kind]()
+    assert parsed[0].message.model_dump() == MESSAGE_TYPES[kind]().model_dump()
+
+
 def test_the_request_id_is_kept_for_the_reply():
     parsed = parse_frame('{"type": "ping", "request_id": "r1"}', max_bytes=MAX_BYTES)
 
@@ -399,3 +417,23 @@ def test_no_value_comes_back_in_an_error(value, name):
 
     assert value not in str(violation)
     assert value not in str(answer(violation))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"ping"}', '{"type":"pong","seq":7}', '{"type":"ack","seq":7}']
+)
+def test_a_sign_of_life_that_comes_again_is_the_same_message_and_no_check_is_left_out(text):
+    first = parse_frame(text, max_bytes=8192)
+    assert parse_frame(text, max_bytes=8192) is first
+    assert parse_frame(text.encode(), max_bytes=8192) == first
+    for bad in (
+        text[:-1] + ',"type":"user_message"}',
+        text[:-1] + ',"text":"hello"}',
+        text[:-1] + "}}",
+    ):
+        for _ in range(2):
+            with pytest.raises(ProtocolViolation):
+                parse_frame(bad, max_bytes=8192)
+    with pytest.raises(ProtocolViolation) as refused:
+        parse_frame(text, max_bytes=len(text))
+    assert refused.value.code is ErrorCode.MESSAGE_TOO_LARGE

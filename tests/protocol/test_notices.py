@@ -1,7 +1,7 @@
 """Replies and notices on the wire, plain and as JSON-RPC."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -23,10 +23,12 @@ from apex_actors.protocol import (
     PongReply,
     Preferences,
     ProtocolViolation,
+    Reply,
     ReplyFormat,
     ReplyTo,
     Resumed,
     RunCancelling,
+    RunError,
     RunReply,
     RunState,
     RunStatus,
@@ -72,6 +74,14 @@ WIRE_STEP = {
         }
     ],
     "result": None,
+}
+WIRE_TIMES = {
+    "message_id": None,
+    "accepted_at": None,
+    "started_at": None,
+    "finished_at": None,
+    "partial": False,
+    "error": None,
 }
 MESSAGE = HistoryMessage(
     id=ID, role=MessageRole.ASSISTANT, content="# Costs", created_at=TS, run_id=ID
@@ -153,6 +163,7 @@ EXAMPLES = [
             "status": "running",
             "steps": [WIRE_STEP],
             "seq": 9,
+            **WIRE_TIMES,
         },
     ),
     (
@@ -168,6 +179,8 @@ EXAMPLES = [
                     "title": "Costs",
                     "created_at": WIRE_TS,
                     "updated_at": WIRE_TS,
+                    "preview": None,
+                    "active_run_id": None,
                 }
             ],
             "next": None,
@@ -184,7 +197,15 @@ EXAMPLES = [
             "type": "thread_history",
             "thread_id": str(ID),
             "messages": [WIRE_MESSAGE],
-            "runs": [{"run_id": str(ID), "status": "running", "steps": [WIRE_STEP], "seq": 9}],
+            "runs": [
+                {
+                    "run_id": str(ID),
+                    "status": "running",
+                    "steps": [WIRE_STEP],
+                    "seq": 9,
+                    **WIRE_TIMES,
+                }
+            ],
             "seq": 9,
         },
     ),
@@ -251,6 +272,101 @@ def test_each_notice_on_the_wire_and_back(notice, wire):
     assert json.loads(notice.encode()) == wire
     assert type(notice).model_validate_json(notice.encode()) == notice
     assert type(notice).model_validate(wire) == notice
+
+
+@pytest.mark.parametrize(("notice", "wire"), EXAMPLES, ids=lambda value: type(value).__name__)
+def test_each_notice_is_what_the_document_says(notice, wire, wire_schema):
+    wire_schema.received(wire)
+    if isinstance(notice, Reply):
+        wire_schema.received(json.loads(encode_reply(notice, ReplyTo("r1"))))
+        to = ReplyTo(format=ReplyFormat.JSON_RPC, rpc_id=1)
+        wire_schema.received(json.loads(encode_reply(notice, to)))
+
+
+def test_the_document_forbids_what_no_notice_has(wire_schema):
+    """A check that lets everything pass would find nothing."""
+    for _, wire in EXAMPLES:
+        for name in wire.keys() - {"type", "retry_after_ms", "details"}:
+            with pytest.raises(AssertionError):
+                wire_schema.received({key: wire[key] for key in wire if key != name})
+        with pytest.raises(AssertionError):
+            wire_schema.received(wire | {"extra": 1})
+
+
+def test_a_run_that_failed_says_when_and_why(wire_schema):
+    state = RunState(
+        run_id=ID,
+        status=RunStatus.FAILED,
+        steps=(),
+        seq=9,
+        message_id=ID,
+        accepted_at=TS,
+        started_at=TS,
+        finished_at=TS,
+        partial=True,
+        error=RunError(code="agent_failed", message="The data agent failed.", report_id=ID),
+    )
+
+    wire = json.loads(RunReply.of(state).encode())
+    wire_schema.received(wire)
+    assert wire == {
+        "type": "run",
+        "run_id": str(ID),
+        "status": "failed",
+        "steps": [],
+        "seq": 9,
+        "message_id": str(ID),
+        "accepted_at": WIRE_TS,
+        "started_at": WIRE_TS,
+        "finished_at": WIRE_TS,
+        "partial": True,
+        "error": {
+            "code": "agent_failed",
+            "message": "The data agent failed.",
+            "report_id": str(ID),
+        },
+    }
+
+
+@pytest.mark.parametrize("kind", [PongReply, HeartbeatAck, PingNotice])
+def test_the_time_is_said_with_one_frame_a_millisecond(kind):
+    before = datetime.now(UTC)
+    said = [kind.now() for _ in range(1000)]
+    after = datetime.now(UTC)
+
+    assert len({id(notice) for notice in said}) < len(said)
+    assert said[0].encode() is said[0].encode()
+    for notice in said:
+        # Times on the wire are cut to milliseconds.
+        assert before - timedelta(milliseconds=1) < notice.server_time <= after
+        assert type(notice) is kind
+        assert notice == kind(server_time=notice.server_time)
+
+
+def test_a_copy_is_encoded_anew():
+    """The frame is kept with the notice; a copy that says something else has its own."""
+    reply = Ok()
+    reply.encode()
+
+    assert json.loads(reply.model_copy(update={"request_id": "r1"}).encode()) == {
+        "type": "ok",
+        "request_id": "r1",
+    }
+
+
+@pytest.mark.parametrize("request_id", ['"', "\\", "é\u2028", "</script>", "😀" * 128, "\n"])
+def test_any_request_id_comes_back_as_it_was(request_id):
+    """It is put into a frame that stands already, and must not break out of its place."""
+    frame = encode_reply(Ok(), ReplyTo(request_id=request_id))
+
+    assert json.loads(frame) == {"type": "ok", "request_id": request_id}
+
+
+def test_an_echo_leaves_the_shared_frame_alone():
+    pong = PongReply(server_time=TS)
+    encode_reply(pong, ReplyTo(request_id="r1"))
+
+    assert json.loads(encode_reply(pong)) == {"type": "pong", "server_time": WIRE_TS}
 
 
 def test_the_type_comes_first():

@@ -1,5 +1,7 @@
 """The state of a run, from its events alone: what somebody who comes late needs to draw it."""
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,8 @@ from apex_actors.protocol import (
     AgentName,
     AgentStatus,
     EventRedacted,
+    RunError,
+    RunFinished,
     RunStatus,
     ToolStatus,
 )
@@ -30,6 +34,50 @@ def test_a_whole_run_has_its_three_steps_in_order(run_script):
         assert [thought.progress for thought in step.thinking] == [0.5]
         [tool] = step.tools
         assert (tool.status, tool.result, tool.duration_ms) == (ToolStatus.OK, "done", 5)
+
+
+def test_a_whole_run_says_what_it_answers_and_when(run_script):
+    script = run_script().whole()
+    state = state_of(script, RunStatus.COMPLETED)
+    assert state.message_id == script.message_id
+    assert state.accepted_at == script.events[0].ts
+    assert state.started_at == script.events[1].ts
+    assert state.finished_at == script.events[-1].ts
+    assert (state.partial, state.error) == (False, None)
+
+
+def test_a_run_that_goes_on_has_no_end(run_script):
+    state = state_of(run_script().asked().started(AgentName.SUPERVISOR))
+    assert state.started_at is not None
+    assert state.finished_at is None
+
+
+def test_a_run_that_failed_says_why(run_script):
+    script = run_script().asked().started(AgentName.SUPERVISOR).worked(DATA)
+    error = RunError(code="agent_failed", message="No prices.", report_id=script.run_id)
+    script.say(RunFinished(status=RunStatus.FAILED, partial=True, error=error))
+    state = state_of(script, RunStatus.FAILED)
+    assert (state.partial, state.error) == (True, error)
+
+
+def test_what_the_row_says_goes_before_the_events(run_script):
+    script = run_script().whole()
+    at = script.events[0].ts - timedelta(days=1)
+    error = RunError(code="agent_failed", message="No prices.")
+    state = run_state(
+        script.run_id,
+        RunStatus.FAILED,
+        script.events,
+        seq=script.seq,
+        message_id=script.run_id,
+        accepted_at=at,
+        started_at=at,
+        finished_at=at,
+        partial=True,
+        error=error,
+    )
+    assert (state.accepted_at, state.started_at, state.finished_at) == (at, at, at)
+    assert (state.message_id, state.partial, state.error) == (script.run_id, True, error)
 
 
 def test_a_run_that_waits_has_no_steps(run_script):

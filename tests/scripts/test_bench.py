@@ -1,17 +1,11 @@
 """The benchmarks: what they print, how they judge; never how fast anything is."""
 
-import importlib
 import json
 import math
 import os
 import platform
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 FIGURES_OF_ACTORS = [
     "ring_hops_per_s",
@@ -40,33 +34,12 @@ TARGETS_OF_ACTORS = {
 SMALL = ["--rounds", "1", "--scale", "0.005"]
 
 
-def bench(*arguments):
-    """Run the script to its end, with warnings as errors."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", SCRIPTS / "bench.py", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 @pytest.fixture(scope="module")
-def of_actors():
+def of_actors(bench):
     """What ``bench.py actors --json`` prints at a tiny scale."""
     ran = bench("actors", "--json", *SMALL)
     assert (ran.returncode, ran.stderr) == (0, "")
     return json.loads(ran.stdout)
-
-
-@pytest.fixture(scope="module")
-def parts():
-    """Import a module of the benchmarks, which the script finds beside itself."""
-    sys.path.insert(0, str(SCRIPTS))
-    yield lambda name: importlib.import_module(f"benchmarks.{name}")
-    sys.path.remove(str(SCRIPTS))
-    for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +103,7 @@ def test_the_machine_is_described_and_not_named(of_actors):
     }
 
 
-def test_a_person_gets_a_table_of_the_loop_that_was_chosen():
+def test_a_person_gets_a_table_of_the_loop_that_was_chosen(bench):
     ran = bench("actors", "--loop", "asyncio", *SMALL)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "asyncio" in ran.stdout
@@ -150,7 +123,7 @@ def test_a_person_gets_a_table_of_the_loop_that_was_chosen():
         (["actors", "--loop", "twisted"], "invalid choice: 'twisted'"),
     ],
 )
-def test_a_bad_argument_is_refused_with_its_reason(arguments, reason):
+def test_a_bad_argument_is_refused_with_its_reason(bench, arguments, reason):
     ran = bench(*arguments)
     assert ran.returncode == 2
     assert reason in ran.stderr
@@ -171,6 +144,15 @@ def test_the_bound_belongs_to_the_target(figures, relation, value, met):
 def test_a_target_of_the_ratio_looks_at_ours_over_the_baseline(figures, goal):
     assert figures.Figure(goal, ours=200, baseline=100).met is True
     assert figures.Figure(goal, ours=100, baseline=200).met is False
+
+
+def test_the_ratio_of_a_cost_is_the_baseline_over_ours(figures):
+    target = figures.Target("ratio", ">=", 0.6)
+    goal = figures.Goal("cpu", "us", target, is_cost=True)
+    assert figures.Figure(goal, ours=20, baseline=15).ratio == 0.75
+    assert figures.Figure(goal, ours=20, baseline=15).met is True
+    assert figures.Figure(goal, ours=30, baseline=15).met is False
+    assert figures.Figure(goal, ours=0, baseline=15).as_json()["ratio"] is None
 
 
 def test_a_target_of_ours_does_not_look_at_the_baseline(figures):

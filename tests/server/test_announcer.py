@@ -10,7 +10,8 @@ from websockets.asyncio.client import connect
 
 from apex_actors.actors import ActorSystem, LoopActor
 from apex_actors.execution.worker import WorkAvailable
-from apex_actors.gateway.registry import EventsCommitted, LogAdvanced
+from apex_actors.gateway.metrics import GatewayMetrics
+from apex_actors.gateway.registry_messages import EventsCommitted, LogAdvanced
 from apex_actors.protocol import Event, LogCheck, RunGrammar, is_event
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay, WakeUser, WakeWorkers
 from apex_actors.server.node import Node, Part
@@ -56,7 +57,9 @@ async def relay_of():
     refs = []
 
     def start(wake_ups, announcer=None):
-        ref = WakeUpRelay.start(wake_ups=wake_ups, announcer=announcer or NodeAnnouncer())
+        ref = WakeUpRelay.start(
+            wake_ups=wake_ups, announcer=announcer or NodeAnnouncer(GatewayMetrics())
+        )
         refs.append(ref)
         return ref
 
@@ -108,7 +111,7 @@ async def test_a_listener_that_breaks_listens_again(
 
 
 async def test_what_other_nodes_commit_is_told_on_to_registry_and_worker(eventually):
-    announcer, registry, worker, relay = NodeAnnouncer(), [], [], []
+    announcer, registry, worker, relay = NodeAnnouncer(GatewayMetrics()), [], [], []
     refs = [Recorder.start(told) for told in (registry, worker, relay)]
     announcer.attach(registry=refs[0], worker=refs[1], relay=refs[2])
     announcer.events_committed(7, [])
@@ -126,7 +129,7 @@ async def test_what_other_nodes_commit_is_told_on_to_registry_and_worker(eventua
 
 
 async def test_an_announcer_of_a_stopping_node_raises_nothing():
-    announcer = NodeAnnouncer()
+    announcer = NodeAnnouncer(GatewayMetrics())
     ref = Recorder.start([])
     announcer.attach(registry=ref, worker=ref, relay=ref)
     ref.kill()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from apex_actors.gateway.metrics import GatewayMetrics
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay
 
 
@@ -23,7 +24,7 @@ class DeafWakeUps:
 
 async def test_a_relay_stops_although_its_first_cancellation_is_swallowed():
     wake_ups = DeafWakeUps()
-    relay = WakeUpRelay.start(wake_ups=wake_ups, announcer=NodeAnnouncer())
+    relay = WakeUpRelay.start(wake_ups=wake_ups, announcer=NodeAnnouncer(GatewayMetrics()))
     await wake_ups.listening.wait()
     relay.kill()
     await asyncio.wait_for(relay.stopped(), 5)

@@ -71,3 +71,10 @@ def test_no_secret_shows_in_the_settings_text(clean_env):
     shown = repr(load_settings())
     assert SECRET not in shown
     assert "hidden" not in shown
+
+
+def test_imports_alone_cannot_take_all_connections_of_bulk_work(clean_env):
+    clean_env.setenv("APEX_GATEWAY__HTTP__UPLOADS_AT_ONCE", "4")
+    with pytest.raises(SettingsError, match="bulk_connections must be above"):
+        load_settings(mode="development")
+    assert load_settings(mode="development", bulk_connections=5).bulk_connections == 5

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import time
-from uuid import uuid4
 
 import pytest
 import redis
@@ -12,10 +11,8 @@ import redis
 from apex_actors.storage.cache import (
     OPERATION_TIMEOUT_S,
     RESULT_LIFE_S,
-    SESSION_LIFE_S,
     Cache,
     ResultCache,
-    SessionCache,
     WakeUps,
 )
 from apex_actors.storage.errors import CacheUnavailableError
@@ -108,8 +105,6 @@ async def _copy(reader, writer):
 
 
 OPERATIONS = {
-    "remember": lambda cache: SessionCache(cache).remember(1, uuid4()),
-    "current_thread": lambda cache: SessionCache(cache).current_thread(1),
     "get": lambda cache: ResultCache(cache).get("key"),
     "put": lambda cache: ResultCache(cache).put("key", {"a": 1}),
     "wake": lambda cache: WakeUps(cache, node="a").wake([1, 2], work=True),
@@ -148,25 +143,19 @@ async def test_a_wrong_password_is_that_error_too_and_is_not_in_its_words(redis_
     await cache.close()
 
 
-async def test_sessions_and_results_come_back_and_do_not_live_for_ever(cache):
-    thread_id = uuid4()
-    await SessionCache(cache).remember(7, thread_id)
+async def test_results_come_back_and_do_not_live_for_ever(cache):
     await ResultCache(cache).put("key", {"saving": "1.5"})
-    assert await SessionCache(cache).current_thread(7) == thread_id
-    assert await SessionCache(cache).current_thread(8) is None
     assert await ResultCache(cache).get("key") == {"saving": "1.5"}
     assert await ResultCache(cache).get("other") is None
     lives = {key: await cache.client.ttl(key) for key in await cache.client.keys("*")}
-    assert sorted(lives.values()) == pytest.approx([RESULT_LIFE_S, SESSION_LIFE_S], abs=5)
+    assert sorted(lives.values()) == pytest.approx([RESULT_LIFE_S], abs=5)
     assert all(key.startswith("apex:") for key in lives)
 
 
 async def test_promise_11_what_others_have_put_there_counts_as_nothing(cache):
-    await cache.client.set("apex:session:7", "no uuid")
     await cache.client.set("apex:result:key", '{"half": ')
     await cache.client.set("apex:result:list", json.dumps([1]))
     await cache.client.set("apex:result:bytes", b"\xff\xfe")
-    assert await SessionCache(cache).current_thread(7) is None
     for key in ("key", "list", "bytes"):
         assert await ResultCache(cache).get(key) is None
 

@@ -11,13 +11,16 @@ from apex_actors.protocol.payloads import AgentName, AgentStatus, RunStatus
 from apex_actors.storage.errors import LeaseLostError
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.runs import (
+    QUERIES,
     EndRun,
     RunStore,
     StartAttempt,
     StepRecord,
     StoreErrorReport,
     StoreStep,
+    cancel_runs,
     hold_fence,
+    lock_user,
 )
 
 LEASE_S = 2
@@ -184,3 +187,56 @@ async def test_an_error_report_takes_any_text(database, user_id):
     async with database.connection() as connection:
         row = await (await connection.execute("select * from apex.error_reports")).fetchone()
     assert row["message"] == "nul \\x00 and \\ud800"
+
+
+async def test_waiting_runs_end_and_others_get_the_mark_once(runs, accept, database, user_id):
+    working = await accept()
+    acceptance = Acceptance(database=database, announcer=Silence(), settings=ExecutionSettings())
+    waiting = [
+        await acceptance.accept(
+            MessageToAccept(user_id=user_id, text="2", pipeline="p", thread_id=working.thread_id)
+        )
+        for _ in range(2)
+    ]
+    run_ids = [working.run_id, *(run.run_id for run in reversed(waiting)), uuid4()]
+    async with database.transaction() as connection:
+        await lock_user(connection, user_id)
+        cancelled = await cancel_runs(connection, user_id, run_ids)
+        again = await cancel_runs(connection, user_id, run_ids)
+    assert cancelled.ended == tuple((run.run_id, run.thread_id) for run in waiting)
+    assert cancelled.marked == again.marked == (working.run_id,)
+    assert again.ended == ()
+    assert await runs.marked(run_ids) == {working.run_id}
+    assert (await runs.load([working.run_id]))[working.run_id].cancel_requested
+
+
+async def test_promise_8_the_runs_of_another_user_are_not_cancelled(runs, accept, database):
+    accepted = await accept()
+    other = await EventLog(database).open(Identity(org="acme", sub="bob"))
+    async with database.transaction() as connection:
+        cancelled = await cancel_runs(connection, other.user_id, [accepted.run_id])
+    assert (cancelled.ended, cancelled.marked) == ((), ())
+    assert await runs.marked([accepted.run_id]) == set()
+    assert not (await runs.load([accepted.run_id]))[accepted.run_id].cancel_requested
+
+
+async def test_a_worker_finds_marks_without_reading_all_runs(accept, database):
+    accepted = await accept()
+    async with database.connection() as connection:
+        await connection.execute(
+            """
+            insert into apex.runs (id, user_id, thread_id, message_id, pipeline, priority,
+                                   accept_no, status, cancel_requested_at)
+            select gen_random_uuid(), r.user_id, r.thread_id, r.message_id, 'p', 1, n, 'cancelled',
+                   now()
+            from apex.runs r, generate_series(2, 20000) n
+            """
+        )
+        await connection.execute("analyze apex.runs")
+        cursor = await connection.execute(
+            b"explain (costs off) " + QUERIES["runs_with_mark"],
+            {"run_ids": [accepted.run_id, *(uuid4() for _ in range(63))]},
+        )
+        plan = "\n".join(row["QUERY PLAN"] for row in await cursor.fetchall())
+    assert "Seq Scan" not in plan
+    assert "runs_to_cancel" in plan or "runs_pkey" in plan

@@ -202,7 +202,7 @@ async def test_the_summary_is_all_answers_at_once(usage):
 async def test_requests_come_in_order_with_what_levers_need(usage, catalogue):
     whole = RANGES[0]
 
-    found = [request async for request in usage.iter_requests("acme", whole)]
+    found = list(usage.reader.requests("acme", whole))
 
     # Of equal moments the smaller id goes first.
     records = sorted(sample_records(TODAY), key=lambda each: (each.occurred_at, each.record_id))
@@ -213,11 +213,10 @@ async def test_requests_come_in_order_with_what_levers_need(usage, catalogue):
 
 
 async def test_requests_can_be_left_before_their_end(usage):
-    requests = usage.iter_requests("acme", RANGES[0])
+    requests = usage.reader.requests("acme", RANGES[0])
 
-    async for _ in requests:
-        break
-    await requests.aclose()
+    next(requests)
+    requests.close()
 
     assert await usage.data_version("acme") == 1
 

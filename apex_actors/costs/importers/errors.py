@@ -4,6 +4,7 @@ ValueError
 └── UsageFileError
     ├── UnknownFormatError
     ├── UnreadableFileError
+    ├── FileTooLargeError
     └── MissingOptionError
 """
 
@@ -18,6 +19,10 @@ class UnknownFormatError(UsageFileError):
 
 class UnreadableFileError(UsageFileError):
     """The file breaks off or is damaged."""
+
+
+class FileTooLargeError(UsageFileError):
+    """More comes out of the file than may be read."""
 
 
 class MissingOptionError(UsageFileError):

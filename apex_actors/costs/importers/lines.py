@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from apex_actors.costs.importers.errors import UnreadableFileError
+from apex_actors.costs.importers.errors import FileTooLargeError, UnreadableFileError
 
 HEAD_BYTES = 64 * 1024
 """How much of the file is looked at to recognise its format."""
@@ -32,16 +32,21 @@ class LineSource:
 
     Args:
         file: open for reading bytes; it need not be seekable, and stays open.
+        max_bytes: how much may come out of it, decompressed; None: any amount. A small gzip file
+            may hold a thousand times its size.
 
     Raises:
         UnreadableFileError: it calls itself gzip and is not.
+        FileTooLargeError: more than `max_bytes` come out of it; also while lines are read.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, max_bytes: int | None = None) -> None:
         first = _read_full(file, HEAD_BYTES)
         stream: io.RawIOBase = _Chained(first, file)
         if first.startswith(_GZIP_MAGIC):
             stream = _Guarded(gzip.GzipFile(fileobj=io.BufferedReader(stream)))
+        if max_bytes is not None:
+            stream = _Limited(stream, max_bytes)
         self._stream = io.BufferedReader(stream, buffer_size=HEAD_BYTES)
         self.head = self._stream.peek(HEAD_BYTES)[:HEAD_BYTES].removeprefix(_BOM)
 
@@ -118,3 +123,24 @@ class _Guarded(io.RawIOBase):
             ) from error
         buffer[: len(data)] = data
         return len(data)
+
+
+class _Limited(io.RawIOBase):
+    """The same bytes, up to a number of them."""
+
+    def __init__(self, stream: io.RawIOBase, max_bytes: int) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+        self._read_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]  # typeshed's Buffer is only in 3.12
+        taken = self._stream.readinto(buffer) or 0
+        self._read_bytes += taken
+        if self._read_bytes > self._max_bytes:
+            raise FileTooLargeError(
+                f"The file holds more than {self._max_bytes:,} bytes. Split it; nothing was imported."
+            )
+        return taken

@@ -19,7 +19,11 @@ class UsageFile:
 
 
 def open_usage_file(
-    file: BinaryIO, *, tenant: str, options: ImportOptions | None = None
+    file: BinaryIO,
+    *,
+    tenant: str,
+    options: ImportOptions | None = None,
+    max_bytes: int | None = None,
 ) -> UsageFile:
     """Recognises the file and reads it as usage of the tenant.
 
@@ -27,14 +31,16 @@ def open_usage_file(
         file: open for reading bytes, plain or gzip; it need not be seekable, and stays open.
         tenant: who owns the usage; a row that names another tenant is refused.
         options: what the format itself doesn't say.
+        max_bytes: how much may come out of it, decompressed; None: any amount.
 
     Raises:
         UnknownFormatError: the file is empty or of no known format.
         UnreadableFileError: the file is damaged; also while rows are read.
+        FileTooLargeError: more than `max_bytes` come out of it; also while rows are read.
         MissingOptionError: the format needs an option that is not given.
     """
     chosen = options if options is not None else ImportOptions()
-    lines = LineSource(file)
+    lines = LineSource(file, max_bytes=max_bytes)
     detection = detect(lines.head)
     return UsageFile(detection=detection, rows=_rows(detection.format, lines, tenant, chosen))
 

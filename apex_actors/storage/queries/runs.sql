@@ -1,6 +1,10 @@
 -- The life of runs: accepted, waiting or queued, running, ended.
 
 -- name: lock_user
+-- Whatever follows in the transaction sees one state of the user's runs.
+select 1 from apex.users where id = %(user_id)s for update
+
+-- name: take_accept_no
 -- Locks the user's row and takes the next number in the order of acceptance.
 update apex.users set accepted = accepted + 1
 where id = %(user_id)s
@@ -16,16 +20,85 @@ where m.user_id = %(user_id)s and m.client_message_id = %(client_message_id)s
 select
     count(*) filter (where status in ('queued', 'running')) as active,
     count(*) filter (where thread_id = %(thread_id)s) as in_thread,
+    count(*) filter (where status = 'waiting') as waiting,
     count(*) filter (where status = 'waiting' and priority <= %(priority)s) as ahead
 from apex.runs
 where user_id = %(user_id)s and status in ('waiting', 'queued', 'running')
 
+-- name: queue_position
+-- The place of a run among the waiting ones of its user, from 1; 0 when it does not wait.
+select case r.status when 'waiting' then (
+    select count(*) from apex.runs w
+    where w.user_id = r.user_id and w.status = 'waiting'
+      and (w.priority, w.accept_no) <= (r.priority, r.accept_no)
+) else 0 end as position
+from apex.runs r
+where r.id = %(run_id)s
+
+-- name: run_of_user
+-- A run of a thread that nobody is deleting.
+select r.id as run_id, r.thread_id, r.message_id, r.pipeline, r.priority, r.accept_no, r.status,
+       r.time_zone
+from apex.runs r
+join apex.threads t on t.id = r.thread_id and t.delete_requested_at is null
+where r.id = %(run_id)s and r.user_id = %(user_id)s
+
+-- name: later_attempt_at_message
+-- The latest run after this one on the same message, if it is unfinished or has completed.
+select l.id as run_id
+from apex.runs r
+cross join lateral (
+    select id, status from apex.runs
+    where message_id = r.message_id and accept_no > r.accept_no
+    order by accept_no desc
+    limit 1
+) l
+where r.id = %(run_id)s and l.status in ('waiting', 'queued', 'running', 'completed')
+
+-- name: cancel_runs
+-- The unfinished ones of these runs: a waiting one ends, any other gets the mark that its worker
+-- looks for. The user's row must be locked.
+update apex.runs
+set cancel_requested_at = coalesce(cancel_requested_at, now()),
+    status = case status when 'waiting' then 'cancelled' else status end,
+    finished_at = case status when 'waiting' then now() end
+where user_id = %(user_id)s and id = any(%(run_ids)s::uuid[])
+  and status in ('waiting', 'queued', 'running')
+returning id as run_id, thread_id, status, accept_no
+
+-- name: unfinished_of_thread
+select id as run_id, status, priority
+from apex.runs
+where user_id = %(user_id)s and thread_id = %(thread_id)s
+  and status in ('waiting', 'queued', 'running')
+order by accept_no
+
+-- name: latest_of_thread
+select id as run_id, status
+from apex.runs
+where user_id = %(user_id)s and thread_id = %(thread_id)s
+order by accepted_at desc, accept_no desc
+limit 1
+
+-- name: runs_with_mark
+-- Those of a worker's runs that somebody wants stopped.
+select id as run_id
+from apex.runs
+where cancel_requested_at is not null and status in ('queued', 'running')
+  and id = any(%(run_ids)s::uuid[])
+
 -- name: insert_run
+-- In the time zone that it asks for, else in the user's own.
 insert into apex.runs
     (id, user_id, thread_id, message_id, pipeline, priority, accept_no, status, time_zone)
 values
     (%(run_id)s, %(user_id)s, %(thread_id)s, %(message_id)s, %(pipeline)s, %(priority)s,
-     %(accept_no)s, 'waiting', %(time_zone)s)
+     %(accept_no)s, 'waiting',
+     coalesce(
+         %(time_zone)s,
+         (select p.preferences ->> 'time_zone' from apex.preferences p
+          where p.user_id = %(user_id)s),
+         'UTC'))
 
 -- name: spawn_run
 -- Gives a waiting run its durable task.
@@ -65,7 +138,8 @@ from absurd.claim_task('runs', %(worker)s, %(lease_s)s, %(quantity)s) c
 
 -- name: load_runs
 select r.id as run_id, r.user_id, u.org, u.sub, r.thread_id, r.message_id, m.content as question,
-       r.pipeline, r.time_zone, r.status, r.attempt, r.accepted_at, r.started_at
+       r.pipeline, r.time_zone, r.status, r.attempt, r.accepted_at, r.started_at,
+       r.cancel_requested_at is not null as cancel_requested
 from apex.runs r
 join apex.users u on u.id = r.user_id
 join apex.messages m on m.id = r.message_id

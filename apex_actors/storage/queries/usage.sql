@@ -153,6 +153,10 @@ where unpriced_reason is not null
 group by provider, model, processing, unpriced_reason
 order by tokens desc, provider, model, processing
 
+-- name: watch_client
+-- Until the end of the transaction, look so often whether the client is still there.
+select set_config('client_connection_check_interval', %(interval)s, true)
+
 -- name: requests
 -- Single requests in order of time, with what the levers look at and nothing else.
 select

@@ -4,10 +4,17 @@
 -- An import may hold its tenant for minutes; the pool's lock_timeout is for short transactions.
 set local lock_timeout = '10min'
 
+-- name: next_number
+-- Known before the format is: rows are encoded with it while the batch is written.
+select nextval(pg_get_serial_sequence('apex.import_batches', 'id')) as number
+
 -- name: insert_batch
-insert into apex.import_batches (tenant, name, format, reason, price_version, started_at)
-values (%(tenant)s, %(name)s, %(format)s, %(reason)s, %(price_version)s, %(started_at)s)
-returning id
+insert into apex.import_batches (id, tenant, name, format, reason, price_version, started_at)
+overriding system value
+values (
+    %(number)s, %(tenant)s, %(name)s, %(format)s, %(reason)s, %(price_version)s, %(started_at)s
+)
+returning public_id
 
 -- name: create_incoming
 create temporary table incoming (like apex.usage_records) on commit drop
@@ -142,6 +149,16 @@ select
     coalesce(sum(reported_computed_cost), 0) as reported_computed_cost
 from summed
 
+-- name: keep_duplicates
+-- For undo: what this import would have been without the earlier ones. Of rows with the same id the
+-- first in the file, as above. The tenant is locked.
+insert into apex.usage_duplicates
+select distinct on (i.tenant, i.record_id) i.*
+from incoming i
+join apex.usage_records r on r.tenant = i.tenant and r.record_id = i.record_id
+where r.import_id <> i.import_id
+order by i.tenant, i.record_id, i.ctid
+
 -- name: insert_rejects
 insert into apex.import_rejects (import_id, line, reason)
 select %(import_id)s, line, reason
@@ -152,7 +169,7 @@ on conflict (import_id, line) do nothing
 update apex.import_batches
 set rows = %(rows)s, inserted = %(inserted)s, duplicates = %(duplicates)s,
     rejected = %(rejected)s, finished_at = %(finished_at)s
-where id = %(import_id)s
+where public_id = %(import_id)s
 
 -- name: has_sample
 select exists (
@@ -163,6 +180,6 @@ select exists (
 -- name: list_rejects
 select line, reason from apex.import_rejects
 where import_id = (
-    select id from apex.import_batches where id = %(import_id)s and tenant = %(tenant)s
+    select id from apex.import_batches where public_id = %(import_id)s and tenant = %(tenant)s
 )
 order by line

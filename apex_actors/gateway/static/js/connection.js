@@ -7,7 +7,8 @@
 /** Full jitter: a random wait up to base · 2^attempt, so that a thousand pages do not return as one. */
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 15_000;
-/** After these closings the server wants distance: never sooner than this. */
+/** For these reasons the server wants distance: never sooner than this. */
+const TOLD_OFF = new Set(["busy", "closed", "full"]);
 const BACKOFF_FLOOR_WHEN_TOLD_OFF_MS = 5_000;
 /** A connection that lived this long was a good one: the count of attempts starts again. */
 const STABLE_AFTER_MS = 10_000;
@@ -17,8 +18,10 @@ const WELCOME_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 4_000;
 
 const CLOSE_TOKEN = 4401;
+/** Too many errors, or over the nodes too many connections of the user: only its words tell which. */
+const CLOSE_POLICY = 1008;
 const CLOSE_REASONS = new Map([
-  [1008, "busy"],
+  [CLOSE_POLICY, "closed"],
   [1012, "restarting"],
   [4408, "slow"],
   [4429, "busy"],
@@ -42,7 +45,7 @@ export class Connection {
   #onFrame;
   #onStatus;
   #onRefused;
-  #isRefused;
+  #whyRefused;
 
   #socket = null;
   #closed = true;
@@ -50,27 +53,29 @@ export class Connection {
   #onlineSince = null;
   #heartbeatMs = 30_000;
   #serverDelayMs = null;
+  #fullBefore = false;
   #retryTimer = null;
   #silenceTimer = null;
 
   /**
    * @param {object} needs
    * @param {string | URL} needs.url address of the socket, without a query
-   * @param {string} needs.token
+   * @param {() => string} needs.token
    * @param {() => {seq: number | null, epoch: string | null}} needs.cursor position to resume from
    * @param {(frame: object) => void} needs.onFrame every frame, the welcome first
    * @param {(status: {status: string, reason: string | null, retryAt: number | null}) => void} needs.onStatus
    * @param {() => void} needs.onRefused the token is no good (any more); the connection stays closed
-   * @param {() => Promise<boolean>} needs.isRefused asks whether a failed handshake was the token's fault
+   * @param {() => Promise<string>} needs.whyRefused asks why a handshake failed: `refused` where it was
+   *   the token's fault, else a reason
    */
-  constructor({ url, token, cursor, onFrame, onStatus, onRefused, isRefused }) {
+  constructor({ url, token, cursor, onFrame, onStatus, onRefused, whyRefused }) {
     this.#url = url;
     this.#token = token;
     this.#cursor = cursor;
     this.#onFrame = onFrame;
     this.#onStatus = onStatus;
     this.#onRefused = onRefused;
-    this.#isRefused = isRefused;
+    this.#whyRefused = whyRefused;
   }
 
   open() {
@@ -111,7 +116,7 @@ export class Connection {
       url.searchParams.set("after", seq);
       url.searchParams.set("epoch", epoch);
     }
-    const socket = new WebSocket(url, ["apex.v1", tokenSubprotocol(this.#token)]);
+    const socket = new WebSocket(url, ["apex.v1", tokenSubprotocol(this.#token())]);
     let opened = false;
     this.#socket = socket;
     // An event of a socket that was given up must not touch the one that took its place.
@@ -122,10 +127,11 @@ export class Connection {
       opened = true;
     });
     socket.onmessage = current(({ data }) => this.#receive(JSON.parse(data)));
-    socket.onclose = current(({ code }) => {
+    socket.onclose = current(({ code, reason }) => {
       if (code === CLOSE_TOKEN) return this.#refuse();
-      this.#lose(CLOSE_REASONS.get(code) ?? (opened ? "lost" : "unreachable"));
-      if (!opened) this.#askWhetherRefused();
+      const known = code === CLOSE_POLICY && reason.includes("connections") ? "full" : CLOSE_REASONS.get(code);
+      this.#lose(known ?? (opened ? "lost" : "unreachable"));
+      if (!opened) this.#askWhy();
     });
     this.#watchSilence(WELCOME_TIMEOUT_MS);
   }
@@ -135,6 +141,7 @@ export class Connection {
       this.#heartbeatMs = frame.heartbeat_interval_s * 1000;
       this.#onlineSince = Date.now();
       this.#serverDelayMs = null;
+      this.#fullBefore = false;
     } else if (frame.type === "server_shutdown") {
       this.#serverDelayMs = frame.reconnect_after_ms;
     }
@@ -160,8 +167,12 @@ export class Connection {
     this.#letGo();
     if (this.#closed) return;
     let delayMs = this.#serverDelayMs ?? backoff(this.#attempt);
-    if (reason === "busy") delayMs = Math.max(delayMs, BACKOFF_FLOOR_WHEN_TOLD_OFF_MS);
+    if (TOLD_OFF.has(reason)) delayMs = Math.max(delayMs, BACKOFF_FLOOR_WHEN_TOLD_OFF_MS);
     this.#attempt += 1;
+    this.#retryIn(delayMs, reason);
+  }
+
+  #retryIn(delayMs, reason) {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
     // The browser's word for "offline" is only used as a word: a server on this very machine can be
@@ -183,8 +194,19 @@ export class Connection {
     this.#onRefused();
   }
 
-  async #askWhetherRefused() {
-    if ((await this.#isRefused()) && !this.#closed) this.#refuse();
+  /** The reason of a handshake that failed comes later than the failure: it may lengthen the wait. */
+  async #askWhy() {
+    const attempt = this.#attempt;
+    const reason = await this.#whyRefused();
+    if (this.#closed) return;
+    if (reason === "refused") return this.#refuse();
+    if (this.#socket !== null || attempt !== this.#attempt) return;
+    // A server that has just come up again looks the same once; only a full one does twice.
+    const before = this.#fullBefore;
+    this.#fullBefore = reason === "full";
+    if (reason === "full" && !before) return;
+    if (TOLD_OFF.has(reason)) this.#retryIn(BACKOFF_FLOOR_WHEN_TOLD_OFF_MS + backoff(attempt), reason);
+    else if (reason !== "unreachable") this.#retryIn(backoff(attempt), reason);
   }
 
   /** Something changed for the better (network back, tab looked at): no reason to wait any longer. */

@@ -40,10 +40,25 @@ export class Follow {
     window.scrollTo({ top: document.documentElement.scrollHeight });
   }
 
+  /** Another conversation begins at its top until it is known where the reader is taken. */
+  toStart() {
+    this.#pinned = null;
+    window.scrollTo({ top: 0 });
+  }
+
   /** Holds an element at the top until the reader moves. */
   pin(target) {
     this.#pinned = target;
     target.scrollIntoView({ block: "start" });
+  }
+
+  /** Makes a change that adds to the page above an element, which stays where it is on the screen. */
+  above(target, change) {
+    this.#pinned = null;
+    const before = target.getBoundingClientRect().top;
+    change();
+    window.scrollBy({ top: target.getBoundingClientRect().top - before });
+    this.#updateButton();
   }
 
   /** Makes a change that adds to the page. */

@@ -5,14 +5,11 @@ import { element } from "./dom.js";
 /** A table cell with more text than this holds sentences, which may wrap; names and numbers may not. */
 const PROSE_CHARACTERS = 32;
 
-/** A line that was cut while the report was on its way comes back: it is asked for again after these. */
-const RETRY_PAUSES_MS = [500, 1000, 2000, 4000, 8000, 16000];
-
 export class Reports {
   #token;
   #cache = new Map();
 
-  /** @param {{token: string}} needs */
+  /** @param {{token: () => string | null}} needs */
   constructor({ token }) {
     this.#token = token;
   }
@@ -32,7 +29,7 @@ export class Reports {
 
   async #fetch(runId) {
     const response = await fetch(`/api/runs/${encodeURIComponent(runId)}/report.html`, {
-      headers: { Authorization: `Bearer ${this.#token}` },
+      headers: { Authorization: `Bearer ${this.#token()}` },
     });
     return response.ok ? articleOf(await response.text()) : null;
   }
@@ -74,52 +71,4 @@ function articleOf(html) {
     box.append(table);
   }
   return document.importNode(article, true);
-}
-
-/** The answer of a turn: its report, or its Markdown as it stands where there is no report. */
-export class AnswerView {
-  element = element("div", { class: "answer", hidden: true });
-  #runId;
-  #reports;
-  #onChange;
-  #text = null;
-
-  /**
-   * @param {object} needs
-   * @param {string} needs.runId
-   * @param {Reports} needs.reports
-   * @param {(change: () => void, answer: Element) => void} needs.onChange makes a late change to the page
-   */
-  constructor({ runId, reports, onChange }) {
-    this.#runId = runId;
-    this.#reports = reports;
-    this.#onChange = onChange;
-  }
-
-  update(answer) {
-    if (answer === null || answer.text === this.#text) return;
-    this.#text = answer.text;
-    this.element.hidden = false;
-    this.element.setAttribute("aria-busy", "true");
-    if (this.element.childElementCount === 0) {
-      this.element.append(element("p", { class: "muted answer-loading" }, "Laying out the report…"));
-    }
-    this.#show(answer.text);
-  }
-
-  async #show(text) {
-    for (const pause of [...RETRY_PAUSES_MS, null]) {
-      const article = await this.#reports.load(this.#runId);
-      if (text !== this.#text) return;
-      const shown = this.element.querySelector(".plain-answer");
-      if (article !== null || shown === null) {
-        this.#onChange(() => {
-          this.element.removeAttribute("aria-busy");
-          this.element.replaceChildren(article ?? element("pre", { class: "plain-answer" }, text));
-        }, this.element);
-      }
-      if (article !== null || pause === null) return;
-      await new Promise((resume) => setTimeout(resume, pause));
-    }
-  }
 }

@@ -7,6 +7,9 @@ const ENDED = new Set(["completed", "failed", "timed_out", "cancelled"]);
 
 export const hasEnded = (run) => ENDED.has(run.status);
 
+/** Whether the server takes another try at the question of a turn: it is the last, and did not complete. */
+export const canRetry = ({ run, superseded }) => run !== null && !superseded && hasEnded(run) && run.status !== "completed";
+
 function newStep(agent) {
   return {
     agent,
@@ -31,6 +34,9 @@ function newRun(id, { position = 0 } = {}) {
     askedAt: null,
     endedAt: null,
     resumes: 0,
+    /** The user has asked to stop it, or to try it again, and the server has not said how that went. */
+    stopping: false,
+    retrying: false,
     supervisor: newStep("supervisor"),
     steps: SUB_AGENTS.map(newStep),
   };
@@ -38,7 +44,46 @@ function newRun(id, { position = 0 } = {}) {
 
 /** @param {string} runId a turn is known by its run */
 export function newTurn(runId, { question = null, position = 0 } = {}) {
-  return { key: runId, question, run: newRun(runId, { position }), answer: null };
+  return { ...emptyTurn(runId), question, messageId: question?.id ?? null, run: newRun(runId, { position }) };
+}
+
+const emptyTurn = (key) => ({
+  key,
+  question: null,
+  /** The message that the run answers: that of another turn where this one is a second try. */
+  messageId: null,
+  /** What was asked, where this is a second try: the question itself stands further up. */
+  retryOf: null,
+  /** Whether a later turn tries the same message again. */
+  superseded: false,
+  run: null,
+  answer: null,
+});
+
+/** Changes the run of a turn by the user's own doing. */
+export function changeRun(turns, runId, change) {
+  return turns.map((turn) => (turn.run?.id === runId ? { ...turn, run: { ...turn.run, ...change } } : turn));
+}
+
+/** Adds the turn of a second try, or tells one that is there by its events already whose it is. */
+export function withRetry(turns, { runId, messageId, position = 0, askedAt }) {
+  const question = turns.find((turn) => turn.question?.id === messageId)?.question ?? null;
+  const known = turns.some(({ key }) => key === runId);
+  const all = known ? turns : [...turns, newTurn(runId, { position })];
+  const told = all.map((turn) =>
+    turn.key === runId && turn.question === null
+      ? { ...turn, messageId, retryOf: question?.text ?? null, run: { ...turn.run, askedAt: turn.run.askedAt ?? askedAt } }
+      : turn,
+  );
+  return markSuperseded(told);
+}
+
+function markSuperseded(turns) {
+  const last = new Map(turns.filter(({ messageId }) => messageId !== null).map((turn) => [turn.messageId, turn.key]));
+  return turns.map((turn) => {
+    const superseded = turn.messageId !== null && last.get(turn.messageId) !== turn.key;
+    return superseded === turn.superseded ? turn : { ...turn, superseded };
+  });
 }
 
 /** Applies one event of this thread; events of no run leave the turns as they are. */
@@ -54,7 +99,7 @@ function applyToTurn(turn, event) {
   if (type === "message_created") {
     const { id, role, content, created_at: createdAt } = payload.message;
     return role === "user"
-      ? { ...turn, question: { id, text: content }, run: { ...(turn.run ?? newRun(turn.key)), askedAt: Date.parse(createdAt) } }
+      ? { ...turn, question: { id, text: content }, messageId: id, run: { ...(turn.run ?? newRun(turn.key)), askedAt: Date.parse(createdAt) } }
       : { ...turn, answer: { artifacts: [], ...turn.answer, text: content } };
   }
   if (type === "final_response") {
@@ -67,13 +112,13 @@ function applyToRun(run, event) {
   const { type, payload, agent } = event;
   switch (type) {
     case "run_queued":
-      return { ...run, position: payload.position };
+      return { ...run, position: payload.position, askedAt: run.askedAt ?? Date.parse(event.ts) };
     case "run_resumed":
       return { ...run, resumes: run.resumes + 1 };
     case "run_finished":
       return endRun({ ...run, status: payload.status, partial: payload.partial ?? false, error: payload.error ?? null, endedAt: Date.parse(event.ts) });
     case "agent_started":
-      if (agent === "supervisor") run = { ...run, status: "running" };
+      if (agent === "supervisor") run = { ...run, status: "running", askedAt: run.askedAt ?? Date.parse(event.ts) };
       return changeStep(run, agent, () => ({ status: "running", message: payload.message, durationMs: null }));
     case "agent_thinking":
       return changeStep(run, agent, (step) => ({
@@ -120,36 +165,73 @@ function changeStep(run, agent, change) {
 function endRun(run) {
   return {
     ...run,
+    stopping: false,
     steps: run.steps.map((step) => (step.status === "waiting" ? { ...step, status: "skipped" } : step)),
   };
 }
 
-/** Builds the turns of a `thread_history` reply; what the thread held before is replaced. */
-export function applyHistory({ messages, runs }) {
+/**
+ * Builds the turns of a `thread_history` reply.
+ *
+ * @param {object[]} [before] what the thread held: replaced, but for what only this page knows
+ */
+export function applyHistory({ messages, runs }, before = []) {
   const turns = new Map();
-  const turnOf = (key) => {
-    if (!turns.has(key)) turns.set(key, { key, question: null, run: null, answer: null });
+  const times = new Map();
+  const turnOf = (key, time) => {
+    if (!turns.has(key)) turns.set(key, emptyTurn(key));
+    if (!times.has(key) && time) times.set(key, Date.parse(time));
     return turns.get(key);
   };
-  const times = new Map();
+  for (const run of runs) {
+    const turn = turnOf(run.run_id, run.accepted_at);
+    const mine = before.find(({ key }) => key === run.run_id)?.run;
+    turn.run = runFromHistory(run, hasEnded(run) ? undefined : mine);
+    turn.messageId = run.message_id ?? null;
+  }
   for (const message of messages) {
-    const turn = turnOf(message.run_id ?? message.id);
-    const time = times.get(turn.key) ?? { askedAt: null, endedAt: null };
+    const turn = turnOf(message.run_id ?? message.id, message.created_at);
     if (message.role === "user") {
       turn.question = { id: message.id, text: message.content };
-      time.askedAt = Date.parse(message.created_at);
+      turn.messageId = message.id;
     } else {
       turn.answer = { text: message.content, artifacts: [] };
-      time.endedAt = Date.parse(message.created_at);
     }
-    times.set(turn.key, time);
   }
-  for (const run of runs) turnOf(run.run_id).run = { ...runFromHistory(run), ...times.get(run.run_id) };
-  return [...turns.values()];
+  const questions = new Map(messages.map(({ id, content }) => [id, content]));
+  for (const turn of turns.values()) {
+    if (turn.question === null) turn.retryOf = questions.get(turn.messageId) ?? null;
+  }
+  const inOrder = [...turns.values()].sort((one, other) => times.get(one.key) - times.get(other.key) || 0);
+  return markSuperseded(inOrder);
 }
 
-function runFromHistory({ run_id: id, status, steps }) {
-  let run = { ...newRun(id), status: status === "waiting" ? "queued" : status };
+/** Puts an earlier page before the turns of a thread; a turn whose parts lie on both pages is one. */
+export function withEarlier(turns, page) {
+  const earlier = new Map(applyHistory(page).map((turn) => [turn.key, turn]));
+  const completed = turns.map((turn) => {
+    const part = earlier.get(turn.key);
+    if (part === undefined) return turn;
+    earlier.delete(turn.key);
+    const [question, messageId, retryOf] = [turn.question ?? part.question, turn.messageId ?? part.messageId, turn.retryOf ?? part.retryOf];
+    return { ...turn, question, messageId, retryOf: question === null ? retryOf : null, run: turn.run ?? part.run, answer: turn.answer ?? part.answer };
+  });
+  return markSuperseded([...earlier.values(), ...completed]);
+}
+
+function runFromHistory(state, { stopping = false, retrying = false } = {}) {
+  const { run_id: id, status, steps } = state;
+  const timeOf = (text) => (text ? Date.parse(text) : null);
+  let run = {
+    ...newRun(id),
+    status: status === "waiting" ? "queued" : status,
+    partial: state.partial ?? false,
+    error: state.error ?? null,
+    askedAt: timeOf(state.accepted_at),
+    endedAt: timeOf(state.finished_at),
+    stopping,
+    retrying,
+  };
   for (const step of steps) {
     const thoughts = step.thinking.map(({ reasoning }, index) => ({ key: `thought-${index}`, kind: "thought", text: reasoning }));
     run = changeStep(run, step.agent, () => ({

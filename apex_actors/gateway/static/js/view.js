@@ -1,24 +1,29 @@
 /** Draws a state of the store. It owns the DOM of the page and keeps nothing that the store knows. */
 
+import { AnswerView } from "./answer.js";
 import { Composer } from "./composer.js";
 import { byId, element, KeyedList, setText } from "./dom.js";
 import { Follow } from "./follow.js";
-import { AnswerView } from "./report.js";
-import { currentThread, questionFrame } from "./store.js";
+import { questionFrame } from "./outbox.js";
+import { Sidebar } from "./sidebar.js";
+import { currentThread } from "./store.js";
 import { RunView } from "./timeline.js";
-import { hasEnded } from "./turns.js";
-import { connectionWord, errorWords, noticeWords, whyNotSending } from "./words.js";
+import { isOver, TurnView } from "./turn.js";
+import { connectionWord, errorWords, noticeWords, putOffWords, whyNotSending } from "./words.js";
 
 const CLOCK_INTERVAL_MS = 250;
+const TITLE = "Apex";
 
 export class View {
   #actions;
   #reports;
+  #artifacts;
   #follow;
   #composer;
   #turns;
   #outbox;
   #notices;
+  #sidebar;
   #state = null;
   #clock = null;
   /** Takes every listener off the page again: the next user gets a view of their own. */
@@ -27,12 +32,16 @@ export class View {
   /**
    * @param {object} needs
    * @param {import("./report.js").Reports} needs.reports
+   * @param {import("./artifacts.js").Artifacts} needs.artifacts
    * @param {{ask(text: string): void, askAgain(id: string): void, withdraw(id: string): void,
+   *   stopRun(id: string): void, retryRun(id: string): void, beginChat(): void, openThread(id: string): void,
+   *   renameThread(id: string, title: string): void, dropThread(id: string): void, wantThreads(): void, wantEarlier(): void,
    *   closeNotice(key: string): void, signOut(): void}} needs.actions
    */
-  constructor({ reports, actions }) {
+  constructor({ reports, artifacts, actions }) {
     this.#actions = actions;
     this.#reports = reports;
+    this.#artifacts = artifacts;
     const { signal } = this.#life;
     this.#follow = new Follow({ button: byId("jump"), signal });
     const turns = element("div", { class: "turns" });
@@ -41,6 +50,7 @@ export class View {
     this.#turns = new KeyedList(turns, { keyOf: (turn) => turn.key, create: (turn) => this.#createTurn(turn) });
     this.#outbox = new KeyedList(outbox, { keyOf: (entry) => entry.id, create: () => new OutboxView(actions) });
     this.#notices = new KeyedList(byId("notices"), { keyOf: (notice) => notice.key, create: () => new NoticeView(actions) });
+    this.#sidebar = new Sidebar({ actions, signal });
     this.#composer = new Composer({
       form: byId("composer"),
       text: byId("composer-text"),
@@ -53,6 +63,7 @@ export class View {
     for (const button of byId("examples").querySelectorAll("button")) {
       button.addEventListener("click", () => actions.ask(button.textContent), { signal });
     }
+    byId("earlier").addEventListener("click", actions.wantEarlier, { signal });
     byId("sign-out").addEventListener("click", actions.signOut, { signal });
   }
 
@@ -64,7 +75,9 @@ export class View {
   close() {
     this.#life.abort();
     clearInterval(this.#clock);
-    for (const id of ["identity", "sign-out", "composer-bar", "welcome", "loading"]) byId(id).hidden = true;
+    this.#sidebar.close();
+    document.title = TITLE;
+    for (const id of ["identity", "sign-out", "composer-bar", "welcome", "loading", "failed", "earlier"]) byId(id).hidden = true;
     for (const id of ["conversation", "notices"]) byId(id).replaceChildren();
   }
 
@@ -74,11 +87,17 @@ export class View {
     this.#state = state;
     this.#renderFrame(state);
     const thread = currentThread(state);
-    this.#follow.during(() => {
+    const draw = () => {
       this.#notices.update(state.notices);
       this.#turns.update(thread?.turns ?? []);
-      this.#outbox.update(state.outbox.filter((entry) => entry.shown));
-    });
+      this.#outbox.update(state.outbox.filter((entry) => isHere(entry, state)));
+      byId("earlier").hidden = (thread?.earlier ?? "none") === "none";
+      setText(byId("earlier"), thread?.earlier === "asked" ? "Loading…" : "Show earlier messages");
+    };
+    const first = byId("conversation").querySelector(".turns > .turn");
+    const known = before !== null && before.threadId === state.threadId ? currentThread(before) : null;
+    if (first !== null && known?.earlier === "asked" && thread.turns[0] !== known.turns[0]) this.#follow.above(first, draw);
+    else this.#follow.during(draw);
     this.#choosePlace(before, state);
     this.#runClock();
   }
@@ -88,7 +107,11 @@ export class View {
     const turnsBefore = (before && currentThread(before)?.turns) ?? [];
     const turns = currentThread(state)?.turns ?? [];
     const asked = before !== null && state.outbox.length > before.outbox.length;
-    const appeared = turns.length > 0 && turnsBefore.length === 0;
+    // A new thread gets its id while its question is on the screen: that is no move.
+    const moved = before !== null && before.threadId !== null && before.threadId !== state.threadId;
+    const appeared = turns.length > 0 && (turnsBefore.length === 0 || moved);
+    if (moved) this.#follow.toStart();
+    if (moved && state.threadId === null) this.#composer.focus();
     if (!asked && !appeared) return;
     if (!asked && isOver(turns.at(-1))) this.#follow.pin(byId("conversation").querySelector(".turns > :last-child"));
     else this.#follow.toEnd();
@@ -103,8 +126,14 @@ export class View {
     if (user !== null) setText(byId("identity"), user.org === user.id ? user.id : `${user.id} · ${user.org}`);
     byId("sign-out").hidden = false;
     byId("composer-bar").hidden = false;
-    byId("welcome").hidden = state.threadId !== null || state.outbox.length > 0;
-    byId("loading").hidden = state.threadId === null || currentThread(state)?.history === "loaded" || currentThread(state)?.turns.length > 0;
+    const thread = currentThread(state);
+    const { history = "none", turns = [] } = thread ?? {};
+    byId("welcome").hidden = state.threadId !== null || state.outbox.some((entry) => isHere(entry, state));
+    byId("loading").hidden = state.threadId === null || history === "loaded" || history === "failed" || turns.length > 0;
+    byId("failed").hidden = history !== "failed" || turns.length > 0;
+    const title = state.list.items.find(({ id }) => id === state.threadId)?.title;
+    document.title = title ? `${title} · ${TITLE}` : TITLE;
+    this.#sidebar.update({ list: state.list, threadId: state.threadId, online: connection.status === "online", now: Date.now() });
     for (const button of byId("examples").querySelectorAll("button")) button.disabled = connection.status !== "online";
     this.#composer.update(whyNotSending(connection, Date.now()));
   }
@@ -115,10 +144,11 @@ export class View {
     const answer = new AnswerView({
       runId: turn.key,
       reports: this.#reports,
+      artifacts: this.#artifacts,
       onChange: (change, target) => (awaited ? this.#follow.reveal(change, target) : this.#follow.during(change)),
     });
     const run = new RunView({ serverNow: () => Date.now() + this.#state.clockOffsetMs, announce });
-    return new TurnView({ run, answer });
+    return new TurnView({ run, answer, actions: this.#actions, announce });
   }
 
   /** @returns {string | null} */
@@ -131,10 +161,11 @@ export class View {
 
   /** Ticks only while there is something to count. */
   #runClock() {
-    const { connection } = this.#state;
+    const { connection, notices, outbox } = this.#state;
     const turns = currentThread(this.#state)?.turns ?? [];
     const working = !turns.every(isOver);
-    const counting = connection.retryAt !== null || working;
+    const waiting = notices.some(({ endsAt }) => endsAt) || outbox.some(({ retryAt }) => retryAt !== null);
+    const counting = connection.retryAt !== null || working || waiting;
     this.#follow.growing = working;
     if (counting && this.#clock === null) this.#clock = setInterval(() => this.#tick(), CLOCK_INTERVAL_MS);
     if (!counting && this.#clock !== null) {
@@ -144,61 +175,46 @@ export class View {
   }
 
   #tick() {
-    this.#turns.each((turn) => turn.tick());
+    for (const list of [this.#turns, this.#outbox, this.#notices]) list.each((part) => part.tick());
     this.#composer.update(whyNotSending(this.#state.connection, Date.now()));
   }
 }
 
-const isOver = ({ run }) => run === null || hasEnded(run);
-
-class TurnView {
-  element;
-  #question = element("p", { class: "bubble" });
-  #run;
-  #answer;
-  #ticking = false;
-
-  constructor({ run, answer }) {
-    this.#run = run;
-    this.#answer = answer;
-    this.element = element("article", { class: "turn" }, this.#question, run.element, answer.element);
-  }
-
-  update(turn) {
-    this.#question.hidden = turn.question === null;
-    setText(this.#question, turn.question?.text ?? "");
-    this.#run.element.hidden = turn.run === null;
-    if (turn.run !== null) this.#run.update(turn.run);
-    this.#answer.update(turn.answer);
-    this.#ticking = !isOver(turn);
-  }
-
-  tick() {
-    if (this.#ticking) this.#run.tick();
-  }
-}
+/** Whether a question on its way belongs to what is on the screen. */
+const isHere = ({ shown, threadId, draft }, state) =>
+  shown && threadId === state.threadId && (threadId !== null || draft === state.draft);
 
 /** A question on its way: it looks like the bubble it will become. */
 class OutboxView {
   element;
   #text = element("p", { class: "bubble pending" });
   #state = element("p", { class: "outbox-state" });
-  #actions;
+  #word = element("span");
+  #again = element("button", { type: "button", class: "link-button" }, "Try again");
+  #drop = element("button", { type: "button", class: "link-button" }, "Discard");
+  #entry = null;
 
   constructor(actions) {
-    this.#actions = actions;
+    this.#state.append(this.#word, " ", this.#again, " ", this.#drop);
     this.element = element("div", { class: "turn" }, this.#text, this.#state);
+    this.#again.addEventListener("click", () => actions.askAgain(this.#entry.id));
+    this.#drop.addEventListener("click", () => actions.withdraw(this.#entry.id));
   }
 
   update(entry) {
+    this.#entry = entry;
+    const failed = entry.status === "failed";
     setText(this.#text, entry.text);
-    this.#state.classList.toggle("problem", entry.status === "failed");
-    if (entry.status !== "failed") return this.#state.replaceChildren("Sending…");
-    const again = element("button", { type: "button", class: "link-button" }, "Try again");
-    const drop = element("button", { type: "button", class: "link-button" }, "Discard");
-    again.addEventListener("click", () => this.#actions.askAgain(entry.id));
-    drop.addEventListener("click", () => this.#actions.withdraw(entry.id));
-    this.#state.replaceChildren(errorWords(entry.error), " ", again, " ", drop);
+    this.#state.classList.toggle("problem", failed);
+    this.#again.hidden = !failed;
+    this.#drop.hidden = !failed && entry.retryAt === null;
+    this.tick();
+  }
+
+  tick() {
+    const { status, error, retryAt } = this.#entry;
+    if (status === "failed") setText(this.#word, errorWords(error));
+    else setText(this.#word, retryAt === null ? "Sending…" : putOffWords({ error, retryAt }, Date.now()));
   }
 }
 
@@ -206,16 +222,24 @@ class NoticeView {
   element;
   #text = element("p");
   #close = element("button", { type: "button", class: "link-button" }, "Dismiss");
+  #notice = null;
 
   constructor(actions) {
     this.element = element("div", { class: "notice" }, this.#text, this.#close);
-    this.#close.addEventListener("click", () => actions.closeNotice(this.element.dataset.key));
+    this.#close.addEventListener("click", () => actions.closeNotice(this.#notice.key));
   }
 
   update(notice) {
-    this.element.dataset.key = notice.key;
+    // One that counts down is said once: read aloud each second it would drown out all else.
+    if (notice.endsAt && this.#notice?.endsAt !== notice.endsAt) announce(noticeWords(notice, Date.now()));
+    if (notice.endsAt) this.element.setAttribute("aria-live", "off");
+    this.#notice = notice;
     this.element.dataset.level = notice.level;
-    setText(this.#text, noticeWords(notice));
+    this.tick();
+  }
+
+  tick() {
+    setText(this.#text, noticeWords(this.#notice, Date.now()));
   }
 }
 

@@ -1,0 +1,51 @@
+"""All that a node stores and reads, over two pools and one cache."""
+
+from dataclasses import dataclass, field
+
+from apex_actors.storage.cache import Cache
+from apex_actors.storage.database import Database
+from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.preferences import PreferenceStore
+from apex_actors.storage.revocations import RevocationStore
+from apex_actors.storage.run_records import RunRecords
+from apex_actors.storage.runs import RunStore
+from apex_actors.storage.sessions import SessionStore
+from apex_actors.storage.threads import ThreadStore
+from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.usage_imports import UsageImports
+from apex_actors.storage.work import WorkRunner
+
+
+@dataclass(slots=True)
+class Stores:
+    """The repositories of a node; none of them has a state of its own.
+
+    :param database: for the short transactions that keep runs, leases and clients alive.
+    :param bulk: for what holds a connection for long, imports and analyses: it waits its turn.
+    :param importing: does the parsing and pricing of imports.
+    """
+
+    database: Database
+    bulk: Database
+    cache: Cache
+    importing: WorkRunner
+    log: EventLog = field(init=False)
+    runs: RunStore = field(init=False)
+    run_records: RunRecords = field(init=False)
+    threads: ThreadStore = field(init=False)
+    sessions: SessionStore = field(init=False)
+    preferences: PreferenceStore = field(init=False)
+    revocations: RevocationStore = field(init=False)
+    usage: UsageRepository = field(init=False)
+    imports: UsageImports = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = EventLog(self.database)
+        self.runs = RunStore(self.database)
+        self.run_records = RunRecords(self.database)
+        self.threads = ThreadStore(self.database)
+        self.sessions = SessionStore(self.database, self.cache)
+        self.preferences = PreferenceStore(self.database)
+        self.revocations = RevocationStore(self.database)
+        self.usage = UsageRepository(self.database, bulk=self.bulk, work=self.importing)
+        self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)

@@ -1,0 +1,93 @@
+"""The pool: who waits for a connection, and for how long."""
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+
+from apex_actors.storage.backend_priority import lower_priority
+from apex_actors.storage.database import Database
+from apex_actors.storage.errors import StorageUnavailableError
+
+NOBODY_THERE = "postgresql://127.0.0.1:1/nowhere"
+
+
+@asynccontextmanager
+async def opened(url, **options):
+    database = Database(url, max_size=1, timeout_s=0.3, **options)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def answer(database):
+    async with database.connection() as connection:
+        row = await (await connection.execute("select 7 as answer")).fetchone()
+        return row["answer"]
+
+
+async def test_a_pool_that_is_in_use_counts_as_away_after_a_while(database_url):
+    async with opened(database_url) as database, database.connection():
+        with pytest.raises(StorageUnavailableError, match="too busy"):
+            await answer(database)
+
+
+async def test_whoever_uses_a_patient_pool_waits_its_turn(database_url):
+    async with opened(database_url, patient=True) as patient, opened(database_url) as hasty:
+        async with patient.connection(), hasty.connection():
+            waiting = [asyncio.create_task(answer(patient)) for _ in range(3)]
+            # By the time that the one gives up, the other goes on waiting.
+            with pytest.raises(StorageUnavailableError):
+                await answer(hasty)
+            assert not any(task.done() for task in waiting)
+        assert await asyncio.gather(*waiting) == [7, 7, 7]
+
+
+async def test_what_a_patient_pool_is_used_for_takes_nothing_from_another(database_url):
+    async with opened(database_url, patient=True) as bulk, opened(database_url) as short:
+        async with bulk.connection():
+            waiting = asyncio.create_task(answer(bulk))
+            assert await answer(short) == 7
+            assert not waiting.done()
+        assert await waiting == 7
+
+
+@pytest.mark.parametrize("patient", [False, True])
+async def test_a_database_that_is_away_is_away_for_the_patient_too(patient):
+    database = Database(NOBODY_THERE, timeout_s=0.3, patient=patient)
+    with pytest.raises(StorageUnavailableError):
+        await database.open()
+    with pytest.raises(StorageUnavailableError):
+        await answer(database)
+    await database.close()
+
+
+async def priority(database):
+    """Of the server's process behind a connection; skips where the server is elsewhere."""
+    async with database.connection() as connection:
+        backend_pid = connection.info.backend_pid
+        if (
+            not psutil.pid_exists(backend_pid)
+            or "postgres" not in psutil.Process(backend_pid).name()
+        ):
+            pytest.skip("the server of the tests is on another machine")
+        return os.getpriority(os.PRIO_PROCESS, backend_pid)
+
+
+async def test_the_processes_behind_bulk_connections_yield_to_others(database_url):
+    async with opened(database_url) as short, opened(database_url, niceness=5) as bulk:
+        assert await priority(bulk) == await priority(short) + 5
+
+
+def test_a_process_that_is_not_there_is_nobodys_error():
+    lower_priority(2**22 + 1, 5)
+
+
+@pytest.mark.parametrize("sizes", [{"min_size": 0}, {"min_size": 3, "max_size": 2}])
+def test_sizes_that_make_no_pool_are_refused(sizes):
+    with pytest.raises(ValueError, match="min_size"):
+        Database(NOBODY_THERE, **sizes)
