@@ -16,7 +16,7 @@ IPV6_PREFIX_BITS: Final = 64
 MAX_NAME_LENGTH: Final = 64
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def network_of(address: str) -> str:
     """What handshakes of ``address`` are counted under.
 
