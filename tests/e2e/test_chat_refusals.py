@@ -102,7 +102,7 @@ async def test_what_was_too_much_at_once_is_sent_by_itself_a_little_later(
         await tab.ask(f"Question {number}")
 
     await expect(
-        page.get_by_text("Too many messages in a short time. Sending again in")
+        page.get_by_text("Too many messages in a short time. Sending again in").first
     ).to_be_visible()
     await expect(page.locator(".turns .bubble")).to_have_count(4, timeout=30_000)
     await expect(page.locator(".outbox .bubble")).to_have_count(0)
