@@ -172,16 +172,19 @@ class ApexClient:
         text: str,
         *,
         thread_id: UUID | None = None,
+        new_thread: bool = False,
         if_busy: IfBusy = IfBusy.ENQUEUE,
         client_message_id: str | None = None,
     ) -> MessageAccepted:
         """Ask something; returns once message and run are durable.
 
-        Without `thread_id` it goes to the current thread, else to a new one.
+        Without `thread_id` it goes to the current thread, unless `new_thread` asks for another
+        one; where there is none yet, a new one begins.
         """
         message = UserMessage(
             text=text,
             thread_id=thread_id,
+            new_thread=new_thread,
             if_busy=if_busy,
             client_message_id=client_message_id or str(uuid4()),
         )

@@ -123,7 +123,7 @@ class RetryRun(ClientMessage):
 
     type: Literal["retry_run"] = "retry_run"
     run_id: WireUUID
-    """One that failed, timed out, was cancelled, or has a partial answer."""
+    """One that failed, timed out or was cancelled."""
 
 
 class CancelRun(ClientMessage):
