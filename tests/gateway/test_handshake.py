@@ -18,8 +18,9 @@ from apex_actors.gateway.metrics import GatewayMetrics
 from apex_actors.gateway.settings import AuthSettings, LimitSettings
 
 AUTHORITY = TokenAuthority(secret="s" * 48, settings=AuthSettings())
-TOKEN, _ = AUTHORITY.issue(sub="ann", org="acme", lifetime_s=600)
-OTHER, _ = AUTHORITY.issue(sub="bob", lifetime_s=600)
+# For longer than all the tests take: these are made when they are collected.
+TOKEN, _ = AUTHORITY.issue(sub="ann", org="acme", lifetime_s=86_400)
+OTHER, _ = AUTHORITY.issue(sub="bob", lifetime_s=86_400)
 BEARER = ("Authorization", f"Bearer {TOKEN}")
 
 
