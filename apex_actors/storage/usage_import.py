@@ -109,7 +109,7 @@ async def import_rows(
 
     await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
     version = await one(connection, "lock_tenant", tenant=source.tenant)
-    merged = await one(connection, "merge_incoming")
+    merged = await one(connection, "merge_incoming", sign=1)
     inserted: int = merged.pop("inserted")
     if inserted:
         # Nothing new leaves the version, and with it every cached answer, as it is.

@@ -205,8 +205,9 @@ async def _take_back(connection: Connection, tenant: str, number: int) -> tuple[
     await connection.execute(importing.QUERIES["create_incoming"])
     whose = {"tenant": tenant, "number": number}
     await connection.execute(QUERIES["fill_incoming"], whose)
-    gone = await (await connection.execute(QUERIES["remove_records"], whose)).fetchone()
-    merged = await one(connection, "merge_incoming")
+    removal = await connection.execute(QUERIES["remove_records"], whose | {"sign": -1})
+    gone = await removal.fetchone()
+    merged = await one(connection, "merge_incoming", sign=1)
     if gone is not None and gone["removed"]:
         span = {"tenant": tenant, "first": gone["first"], "last": gone["last"]}
         await connection.execute(QUERIES["drop_empty_quarters"], span)

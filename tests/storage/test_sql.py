@@ -27,3 +27,13 @@ def test_an_ambiguous_file_is_refused(text, reason):
 @pytest.mark.parametrize("noun", ["events", "runs", "threads"])
 def test_the_files_of_the_package_are_read(noun):
     assert load_queries(noun)
+
+
+def test_what_statements_share_stands_in_each_of_them():
+    come = load_queries("usage_import")["merge_incoming"].decode()
+    gone = load_queries("usage_imports")["remove_records"].decode()
+    [shared] = {
+        statement[statement.index("summed as (") : statement.rindex("\nselect")]
+        for statement in (come, gone)
+    }
+    assert "insert into apex.usage_rollups_day" in shared

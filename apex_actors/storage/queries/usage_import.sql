@@ -46,98 +46,15 @@ returning data_version
 -- name: merge_incoming
 -- Records that are new become rows; only they are summed up. One statement, so that the rows are
 -- read once.
-with inserted as (
+with changed as (
     insert into apex.usage_records
     select * from incoming
     on conflict (tenant, record_id) do nothing
     returning *
-), summed as (
-    select
-        tenant,
-        date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00Z') as quarter,
-        provider, model, processing, feature, team, user_name, environment, status,
-        unpriced_reason,
-        sum(request_count)::bigint as requests,
-        sum(input_tokens)::bigint as input_tokens,
-        sum(cache_read_tokens)::bigint as cache_read_tokens,
-        sum(cache_write_5m_tokens + cache_write_1h_tokens)::bigint as cache_write_tokens,
-        sum(output_tokens)::bigint as output_tokens,
-        sum(reasoning_tokens)::bigint as reasoning_tokens,
-        coalesce(sum(computed_cost), 0) as computed_cost,
-        count(latency_ms) as latency_requests,
-        coalesce(sum(latency_ms), 0)::bigint as latency_ms_sum,
-        coalesce(sum(request_count) filter (where reported), 0)::bigint as reported_requests,
-        coalesce(sum(reported_cost) filter (where reported), 0) as reported_cost,
-        coalesce(sum(computed_cost) filter (where reported), 0) as reported_computed_cost,
-        coalesce(sum(request_count) filter (where tags ->> 'sample' = 'true'), 0)::bigint
-            as sample_requests
-    from inserted,
-        lateral (
-            select currency = 'USD' and reported_cost is not null and computed_cost is not null
-                as reported
-        ) as reconciled
-    group by tenant, quarter, provider, model, processing, feature, team, user_name, environment,
-        status, unpriced_reason
-), quarters as (
-    insert into apex.usage_rollups_quarter as kept
-    select * from summed
-    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
-        environment, status, unpriced_reason)
-    do update set
-        requests = kept.requests + excluded.requests,
-        input_tokens = kept.input_tokens + excluded.input_tokens,
-        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
-        output_tokens = kept.output_tokens + excluded.output_tokens,
-        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
-        computed_cost = kept.computed_cost + excluded.computed_cost,
-        latency_requests = kept.latency_requests + excluded.latency_requests,
-        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
-        reported_requests = kept.reported_requests + excluded.reported_requests,
-        reported_cost = kept.reported_cost + excluded.reported_cost,
-        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
-        sample_requests = kept.sample_requests + excluded.sample_requests
-), days as (
-    insert into apex.usage_rollups_day as kept
-    select
-        tenant, date_trunc('day', quarter, 'UTC') as day,
-        provider, model, processing, feature, team, user_name, environment, status,
-        unpriced_reason,
-        sum(requests)::bigint,
-        sum(input_tokens)::bigint,
-        sum(cache_read_tokens)::bigint,
-        sum(cache_write_tokens)::bigint,
-        sum(output_tokens)::bigint,
-        sum(reasoning_tokens)::bigint,
-        sum(computed_cost),
-        sum(latency_requests)::bigint,
-        sum(latency_ms_sum)::bigint,
-        sum(reported_requests)::bigint,
-        sum(reported_cost),
-        sum(reported_computed_cost),
-        sum(sample_requests)::bigint
-    from summed
-    group by tenant, day, provider, model, processing, feature, team, user_name, environment,
-        status, unpriced_reason
-    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
-        environment, status, unpriced_reason)
-    do update set
-        requests = kept.requests + excluded.requests,
-        input_tokens = kept.input_tokens + excluded.input_tokens,
-        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
-        output_tokens = kept.output_tokens + excluded.output_tokens,
-        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
-        computed_cost = kept.computed_cost + excluded.computed_cost,
-        latency_requests = kept.latency_requests + excluded.latency_requests,
-        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
-        reported_requests = kept.reported_requests + excluded.reported_requests,
-        reported_cost = kept.reported_cost + excluded.reported_cost,
-        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
-        sample_requests = kept.sample_requests + excluded.sample_requests
-)
+),
+-- include: usage_sums
 select
-    (select count(*) from inserted) as inserted,
+    (select count(*) from changed) as inserted,
     coalesce(sum(requests), 0)::bigint as requests,
     coalesce(sum(requests) filter (where unpriced_reason is null), 0)::bigint as priced_requests,
     coalesce(sum(input_tokens + output_tokens), 0)::bigint as tokens,

@@ -1,0 +1,90 @@
+-- A part of statements: what the records in `changed`, which stands before it, do to the sums of
+-- quarters and days. The sign is 1 where they have come and -1 where they have gone.
+
+summed as (
+    select
+        tenant,
+        date_bin('15 minutes', occurred_at, timestamptz '2000-01-01 00:00:00Z') as quarter,
+        provider, model, processing, feature, team, user_name, environment, status,
+        unpriced_reason,
+        %(sign)s * sum(request_count)::bigint as requests,
+        %(sign)s * sum(input_tokens)::bigint as input_tokens,
+        %(sign)s * sum(cache_read_tokens)::bigint as cache_read_tokens,
+        %(sign)s * sum(cache_write_5m_tokens + cache_write_1h_tokens)::bigint as cache_write_tokens,
+        %(sign)s * sum(output_tokens)::bigint as output_tokens,
+        %(sign)s * sum(reasoning_tokens)::bigint as reasoning_tokens,
+        %(sign)s * coalesce(sum(computed_cost), 0) as computed_cost,
+        %(sign)s * count(latency_ms) as latency_requests,
+        %(sign)s * coalesce(sum(latency_ms), 0)::bigint as latency_ms_sum,
+        %(sign)s * coalesce(sum(request_count) filter (where reported), 0)::bigint
+            as reported_requests,
+        %(sign)s * coalesce(sum(reported_cost) filter (where reported), 0) as reported_cost,
+        %(sign)s * coalesce(sum(computed_cost) filter (where reported), 0)
+            as reported_computed_cost,
+        %(sign)s * coalesce(sum(request_count) filter (where tags ->> 'sample' = 'true'), 0)::bigint
+            as sample_requests
+    from changed,
+        lateral (
+            select currency = 'USD' and reported_cost is not null and computed_cost is not null
+                as reported
+        ) as reconciled
+    group by tenant, quarter, provider, model, processing, feature, team, user_name, environment,
+        status, unpriced_reason
+), quarters as (
+    insert into apex.usage_rollups_quarter as kept
+    select * from summed
+    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
+        environment, status, unpriced_reason)
+    do update set
+        requests = kept.requests + excluded.requests,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
+        computed_cost = kept.computed_cost + excluded.computed_cost,
+        latency_requests = kept.latency_requests + excluded.latency_requests,
+        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
+        reported_requests = kept.reported_requests + excluded.reported_requests,
+        reported_cost = kept.reported_cost + excluded.reported_cost,
+        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
+        sample_requests = kept.sample_requests + excluded.sample_requests
+), days as (
+    insert into apex.usage_rollups_day as kept
+    select
+        tenant, date_trunc('day', quarter, 'UTC') as day,
+        provider, model, processing, feature, team, user_name, environment, status,
+        unpriced_reason,
+        sum(requests)::bigint,
+        sum(input_tokens)::bigint,
+        sum(cache_read_tokens)::bigint,
+        sum(cache_write_tokens)::bigint,
+        sum(output_tokens)::bigint,
+        sum(reasoning_tokens)::bigint,
+        sum(computed_cost),
+        sum(latency_requests)::bigint,
+        sum(latency_ms_sum)::bigint,
+        sum(reported_requests)::bigint,
+        sum(reported_cost),
+        sum(reported_computed_cost),
+        sum(sample_requests)::bigint
+    from summed
+    group by tenant, day, provider, model, processing, feature, team, user_name, environment,
+        status, unpriced_reason
+    on conflict (tenant, bucket, provider, model, processing, feature, team, user_name,
+        environment, status, unpriced_reason)
+    do update set
+        requests = kept.requests + excluded.requests,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        reasoning_tokens = kept.reasoning_tokens + excluded.reasoning_tokens,
+        computed_cost = kept.computed_cost + excluded.computed_cost,
+        latency_requests = kept.latency_requests + excluded.latency_requests,
+        latency_ms_sum = kept.latency_ms_sum + excluded.latency_ms_sum,
+        reported_requests = kept.reported_requests + excluded.reported_requests,
+        reported_cost = kept.reported_cost + excluded.reported_cost,
+        reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
+        sample_requests = kept.sample_requests + excluded.sample_requests
+)
