@@ -84,6 +84,10 @@ class ThreadCursor:
             raise ValueError("not a cursor of the list of threads") from error
 
 
+#: The place before all threads: behind it stands the first page.
+FRONT: Final = ThreadCursor(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
     """Threads, latest first; ``next`` leads to those behind them, None at the end."""
@@ -117,13 +121,17 @@ class ThreadStore:
     ) -> ThreadPage:
         """Up to ``limit`` threads of the user behind ``before``, latest first."""
         # One more than asked for: whether there is a page behind this one.
-        arguments: dict[str, Any] = {"user_id": user_id, "limit": limit + 1}
-        query = "latest_threads"
-        if before is not None:
-            query = "threads_before"
-            arguments |= {"updated_at": before.updated_at, "id": before.thread_id}
+        behind = FRONT if before is None else before
         async with self._database.connection() as connection:
-            cursor = await connection.execute(QUERIES[query], arguments)
+            cursor = await connection.execute(
+                QUERIES["threads_before"],
+                {
+                    "user_id": user_id,
+                    "updated_at": behind.updated_at,
+                    "id": behind.thread_id,
+                    "limit": limit + 1,
+                },
+            )
             threads = [ThreadRecord(**row) for row in await cursor.fetchall()]
         if len(threads) <= limit:
             return ThreadPage(tuple(threads), None)

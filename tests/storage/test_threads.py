@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from apex_actors.protocol.payloads import AgentName, AgentThinking
 from apex_actors.storage import event_log
 from apex_actors.storage.event_log import Draft
-from apex_actors.storage.threads import QUERIES, ThreadCursor, ThreadStore, thread_of_user
+from apex_actors.storage.threads import (
+    FRONT,
+    QUERIES,
+    ThreadCursor,
+    ThreadStore,
+    thread_of_user,
+)
 
 
 @pytest.fixture
@@ -253,13 +259,11 @@ async def test_a_page_reads_about_its_own_rows_however_many_there_are(
         await connection.execute("reset session_replication_role")
     limit = 50
     page = {"user_id": user_id, "limit": limit}
-    middle = {
-        "updated_at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=THREADS // 20),
-        "id": UUID(int=2**127),
-    }
+    middle = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=THREADS // 20)
     # A row more where the index is asked beyond the end of a range.
-    for query, arguments in (("latest_threads", page), ("threads_before", page | middle)):
-        read = await rows_read(QUERIES[query], arguments)
+    for cursor in (FRONT, ThreadCursor(middle, UUID(int=2**127))):
+        place = {"updated_at": cursor.updated_at, "id": cursor.thread_id}
+        read = await rows_read(QUERIES["threads_before"], page | place)
         assert read["threads"] <= limit + 1
         assert read["messages"] <= limit + 1
         assert read.get("runs", 0) == 0

@@ -17,35 +17,9 @@ where id = %(thread_id)s
 -- name: rename_thread
 update apex.threads set title = %(title)s where id = %(thread_id)s
 
--- name: latest_threads
-with page as (
-    select id, title, created_at, updated_at
-    from apex.threads
-    where user_id = %(user_id)s and delete_requested_at is null
-    order by updated_at desc, id desc
-    limit %(limit)s
-),
-active as (
-    select distinct on (thread_id) thread_id, id
-    from apex.runs
-    where user_id = %(user_id)s and status in ('waiting', 'queued', 'running')
-    order by thread_id, status = 'waiting', priority, accept_no
-)
-select p.id as thread_id, p.title, p.created_at, p.updated_at,
-       left(m.content, 500) as latest, a.id as active_run_id
-from page p
-left join active a on a.thread_id = p.id
-left join lateral (
-    select content from apex.messages
-    where thread_id = p.id
-    order by created_at desc, id desc
-    limit 1
-) m on true
-order by p.updated_at desc, p.id desc
-
 -- name: threads_before
--- Behind a cursor, which need not be a thread any more. A statement of its own and no "or": a
--- plan for both would read all that stands before the cursor.
+-- Behind a cursor, which need not be a thread any more. The first page has one too, which stands
+-- before all threads: with an "or" the plan would read all that stands before the cursor.
 with page as (
     select id, title, created_at, updated_at
     from apex.threads
