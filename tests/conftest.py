@@ -9,9 +9,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ import redis
 from apex_actors.actors import ActorSystem
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.protocol.asyncapi import asyncapi_document
+from apex_actors.protocol.events import Event
 from apex_actors.protocol.scalars import format_timestamp, parse_timestamp
 from apex_actors.server.node import Node
 from apex_actors.server.settings import Settings, load_settings
+from apex_actors.storage.cache import Cache
 from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers
 from apex_actors.storage.migrate import migrate
+from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.usage import UsageRepository
 
 # A deadline for each example would fail tests for what else the machine does.
@@ -213,6 +216,101 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
         client.flushall()
         yield url
         client.flushall()
+
+
+@pytest.fixture
+async def cache(redis_url: str) -> AsyncIterator[Cache]:
+    """An open cache on that Valkey."""
+    cache = Cache(redis_url)
+    yield cache
+    await cache.close()
+
+
+@pytest.fixture
+def sessions(database: Database, cache: Cache) -> SessionStore:
+    """The sessions of users, on both."""
+    return SessionStore(database, cache)
+
+
+class Relay:
+    """A way to a Valkey that can be cut, as when the server dies, and mended."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._credentials, _, address = redis_url.removeprefix("redis://").rpartition("@")
+        self._host, _, port = address.split("/")[0].partition(":")
+        self._port = int(port)
+        self._own_port = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"redis://{self._credentials}@127.0.0.1:{self._own_port}"
+
+    async def mend(self) -> None:
+        """Let clients through, from now on or again."""
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._own_port)
+        self._own_port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """End all connections, and take no new ones."""
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+            await asyncio.wait([task])
+        await self._server.wait_closed()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._copy(reader, there_writer))
+                both.create_task(self._copy(there_reader, writer))
+        except asyncio.CancelledError:
+            pass  # cut: the streams are told below
+        finally:
+            for stream in (writer, there_writer):
+                stream.transport.abort()
+            self._tasks.discard(task)
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def relay(private_valkey: str) -> AsyncIterator[Relay]:
+    """A way to the private Valkey."""
+    relay = Relay(private_valkey)
+    await relay.mend()
+    yield relay
+    await relay.cut()
+
+
+@dataclass
+class RecordingAnnouncer:
+    """Remembers what was announced."""
+
+    events: list[Event] = field(default_factory=list)
+    work: int = 0
+
+    def events_committed(self, _user_id: int, events: Sequence[Event]) -> None:
+        self.events.extend(events)
+
+    def work_available(self) -> None:
+        self.work += 1
+
+
+@pytest.fixture
+def announcer() -> RecordingAnnouncer:
+    """What the execution floor tells its news to."""
+    return RecordingAnnouncer()
 
 
 def settings_of(

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import PipelineStatus
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -103,7 +104,7 @@ class Database:
             # here and never seen by a caller.
             check=_check,
             configure=self._lower_priority if niceness else None,
-            reset=_note_use,
+            reset=_reset,
             reconnect_timeout=timeout_s,
             open=False,
             name=application_name,
@@ -175,5 +176,10 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def _note_use(connection: Connection) -> None:
+async def _reset(connection: Connection) -> None:
+    """A connection that comes back; the pool replaces one that is closed here."""
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        # Whoever is cancelled while psycopg turns its pipeline on leaves it on, idle to look at:
+        # what others then do on the connection is never committed, and keeps its locks.
+        await connection.close()
     connection.used_at = time.monotonic()

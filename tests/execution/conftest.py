@@ -1,6 +1,4 @@
-"""Fixtures of the execution floor: a user, and an announcer that remembers."""
-
-from dataclasses import dataclass, field
+"""Fixtures of the execution floor: a user, and what becomes of their runs."""
 
 import pytest
 
@@ -10,23 +8,6 @@ from apex_actors.protocol.payloads import RunFinished, RunStatus
 from apex_actors.storage import event_log
 from apex_actors.storage.event_log import Draft, EventLog
 from apex_actors.storage.runs import EndRun, RunStore
-
-
-@dataclass
-class RecordingAnnouncer:
-    events: list = field(default_factory=list)
-    work: int = 0
-
-    def events_committed(self, _user_id, events):
-        self.events.extend(events)
-
-    def work_available(self):
-        self.work += 1
-
-
-@pytest.fixture
-def announcer():
-    return RecordingAnnouncer()
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ SECRET = "what nobody shall find"
 
 
 @pytest.fixture
-async def sessions(database, redis_url):
-    cache = Cache(redis_url)
-    yield SessionStore(database, cache)
-    await cache.close()
-
-
-@pytest.fixture
 def requests():
     return []
 

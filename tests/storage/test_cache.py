@@ -34,13 +34,6 @@ def redis_url(private_valkey):
     return private_valkey
 
 
-@pytest.fixture
-async def cache(redis_url):
-    cache = Cache(redis_url)
-    yield cache
-    await cache.close()
-
-
 @pytest.fixture(params=["frozen", "gone"])
 async def away_url(request):
     """A server that accepts and never answers, or a port on which nobody listens."""
@@ -59,49 +52,6 @@ async def away_url(request):
     for writer in writers:
         writer.close()
     await server.wait_closed()
-
-
-class Relay:
-    """A way to the server that can be cut, as when the server dies."""
-
-    def __init__(self, redis_url):
-        self._credentials, _, address = redis_url.removeprefix("redis://").rpartition("@")
-        self._host, _, port = address.split("/")[0].partition(":")
-        self._port = int(port)
-        self._tasks = set()
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"redis://{self._credentials}@127.0.0.1:{port}"
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-            await asyncio.wait([task])
-        await self._server.wait_closed()
-
-    async def _carry(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
-        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, there_writer))
-                both.create_task(_copy(there_reader, writer))
-        except asyncio.CancelledError:
-            pass  # cut: the streams are told below
-        finally:
-            for stream in (writer, there_writer):
-                stream.transport.abort()
-            self._tasks.discard(asyncio.current_task())
-
-
-async def _copy(reader, writer):
-    while data := await reader.read(4096):
-        writer.write(data)
-        await writer.drain()
 
 
 OPERATIONS = {
@@ -150,6 +100,20 @@ async def test_results_come_back_and_do_not_live_for_ever(cache):
     lives = {key: await cache.client.ttl(key) for key in await cache.client.keys("*")}
     assert sorted(lives.values()) == pytest.approx([RESULT_LIFE_S], abs=5)
     assert all(key.startswith("apex:") for key in lives)
+
+
+async def test_whoever_is_cancelled_leaves_no_answer_for_the_next_one(cache):
+    """An answer that is still on its way must not become that of another question."""
+    results = ResultCache(cache)
+    for name in ("a", "b"):
+        await results.put(name, {"of": name})
+    for turns in range(1, 12):
+        task = asyncio.create_task(results.get("a"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await results.get("b") == {"of": "b"}, f"cancelled after {turns} turns"
 
 
 async def test_promise_11_what_others_have_put_there_counts_as_nothing(cache):
@@ -229,12 +193,12 @@ async def test_a_listener_whose_connection_is_cut_hears_again(cache, ears, event
 
 
 async def test_a_listener_whose_server_is_gone_says_so_and_the_next_one_uses_the_new_server(
-    redis_url, eventually
+    redis_url, relay, eventually
 ):
-    async with Relay(redis_url) as relay:
-        cache = Cache(relay.url)
-        ears = Ears(cache)
-        await listening(cache)
+    cache = Cache(relay.url)
+    ears = Ears(cache)
+    await listening(cache)
+    await relay.cut()
     await eventually(ears.task.done)
     assert isinstance(ears.task.exception(), CacheUnavailableError)
     await cache.use(redis_url)

@@ -78,6 +78,39 @@ async def priority(database):
         return os.getpriority(os.PRIO_PROCESS, backend_pid)
 
 
+@pytest.mark.parametrize("way", ["connection", "transaction", "pipelined"])
+async def test_promise_1_whoever_is_cancelled_leaves_a_connection_that_commits(
+    way, database, database_url
+):
+    """In each of the first turns of the loop, those included that open the transaction."""
+
+    async def insert(connection, number):
+        cursor = await connection.execute("insert into told values (%s) returning number", [number])
+        return await cursor.fetchone()
+
+    async def work():
+        async with getattr(borrowed, way)() as connection:
+            for _ in range(3):
+                await insert(connection, 0)
+
+    async with database.connection() as connection:
+        await connection.execute("create table told (number int)")
+    async with opened(database_url) as borrowed:
+        for turns in range(1, 20):
+            # psycopg gives the loop a turn of its own accord only after a while of not doing so.
+            await asyncio.sleep(0.02)
+            task = asyncio.create_task(work())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            async with borrowed.connection() as connection:
+                await insert(connection, turns)
+            async with database.connection() as connection:
+                told = await connection.execute("select from told where number = %s", [turns])
+                assert await told.fetchone() is not None, f"cancelled after {turns} turns"
+
+
 async def test_the_processes_behind_bulk_connections_yield_to_others(database_url):
     async with opened(database_url) as short, opened(database_url, niceness=5) as bulk:
         assert await priority(bulk) == await priority(short) + 5

@@ -19,18 +19,6 @@ from apex_actors.storage.sessions import (
 
 
 @pytest.fixture
-async def cache(redis_url):
-    cache = Cache(redis_url)
-    yield cache
-    await cache.close()
-
-
-@pytest.fixture
-def sessions(database, cache):
-    return SessionStore(database, cache)
-
-
-@pytest.fixture
 async def without_cache(database):
     """Sessions while the cache is away."""
     away = Cache("redis://127.0.0.1:1", timeout_s=0.1)

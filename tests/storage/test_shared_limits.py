@@ -25,13 +25,6 @@ SLOW = BucketTerms(1e-6, 100)
 
 
 @pytest.fixture
-async def cache(redis_url):
-    cache = Cache(redis_url)
-    yield cache
-    await cache.close()
-
-
-@pytest.fixture
 def eventually_async():
     """As ``eventually``, for what only the server knows."""
 

@@ -1,6 +1,5 @@
-"""Fixtures of the handlers: sessions of users, and an announcer that remembers."""
+"""Fixtures of the handlers: sessions of users, and what they ask."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -10,26 +9,7 @@ from apex_actors.gateway.auth import VerifiedToken
 from apex_actors.gateway.session import Session
 from apex_actors.protocol.identity import Identity
 from apex_actors.protocol.violation import ProtocolViolation
-from apex_actors.storage.cache import Cache
 from apex_actors.storage.event_log import EventLog
-from apex_actors.storage.sessions import SessionStore
-
-
-@dataclass
-class RecordingAnnouncer:
-    events: list = field(default_factory=list)
-    work: int = 0
-
-    def events_committed(self, _user_id, events):
-        self.events.extend(events)
-
-    def work_available(self):
-        self.work += 1
-
-
-@pytest.fixture
-def announcer():
-    return RecordingAnnouncer()
 
 
 @pytest.fixture
@@ -58,13 +38,6 @@ def refusal():
         return refused.value
 
     return refusal
-
-
-@pytest.fixture
-async def sessions(database, redis_url):
-    cache = Cache(redis_url)
-    yield SessionStore(database, cache)
-    await cache.close()
 
 
 @pytest.fixture

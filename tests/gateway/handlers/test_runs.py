@@ -1,16 +1,12 @@
 """What begins and ends runs, by its handlers, on a real database: in words, and in the right order."""
 
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from apex_actors.execution import Acceptance, Cancellation, ExecutionSettings
-from apex_actors.gateway.auth import VerifiedToken
 from apex_actors.gateway.handlers import RunHandlers
-from apex_actors.gateway.session import Session
 from apex_actors.protocol.codes import ErrorCode
-from apex_actors.protocol.identity import Identity
 from apex_actors.protocol.messages import (
     CancelRun,
     IfBusy,
@@ -19,17 +15,7 @@ from apex_actors.protocol.messages import (
     StopAgent,
     UserMessage,
 )
-from apex_actors.protocol.violation import ProtocolViolation
 from apex_actors.storage.errors import StorageUnavailableError
-from apex_actors.storage.event_log import EventLog
-
-
-class Silence:
-    def events_committed(self, *_):
-        pass
-
-    def work_available(self):
-        pass
 
 
 class Switch:
@@ -46,10 +32,10 @@ def is_draining():
 
 
 @pytest.fixture
-def handlers(database, is_draining):
+def handlers(database, announcer, is_draining):
     execution = {
         "database": database,
-        "announcer": Silence(),
+        "announcer": announcer,
         "settings": ExecutionSettings(runs_per_user=2, waiting_per_user=2),
     }
     return RunHandlers(
@@ -58,28 +44,6 @@ def handlers(database, is_draining):
         pipeline="costs",
         is_draining=is_draining,
     )
-
-
-@pytest.fixture
-def session_of(database):
-    async def session_of(sub):
-        identity = Identity(org="acme", sub=sub)
-        session = Session("c", VerifiedToken(identity, datetime(2026, 11, 22, tzinfo=UTC)))
-        session.user_id = (await EventLog(database).open(identity)).user_id
-        return session
-
-    return session_of
-
-
-@pytest.fixture
-async def session(session_of):
-    return await session_of("ann")
-
-
-async def refusal(coroutine):
-    with pytest.raises(ProtocolViolation) as refused:
-        await coroutine
-    return refused.value
 
 
 async def test_promise_1_what_is_accepted_is_stored_and_the_reply_names_it(
@@ -143,7 +107,7 @@ async def test_promise_11_a_current_thread_that_is_no_more_is_a_new_one(handlers
 
 
 async def test_a_thread_that_the_client_names_must_be_there_and_its_own(
-    handlers, session, session_of
+    handlers, session, refusal, session_of
 ):
     other = await session_of("bob")
     theirs = await handlers.user_message(UserMessage(text="Mine"), other)
@@ -155,7 +119,9 @@ async def test_a_thread_that_the_client_names_must_be_there_and_its_own(
     assert session.thread_id is None
 
 
-async def test_a_message_sent_again_gets_the_same_ids_also_from_another_thread(handlers, session):
+async def test_a_message_sent_again_gets_the_same_ids_also_from_another_thread(
+    handlers, session, refusal
+):
     message = UserMessage(text="How much?", client_message_id="c1")
     first = await handlers.user_message(message, session)
     session.thread_id = None
@@ -172,7 +138,7 @@ async def test_a_message_sent_again_gets_the_same_ids_also_from_another_thread(h
     assert conflict.code is ErrorCode.IDEMPOTENCY_CONFLICT
 
 
-async def test_a_busy_thread_refuses_takes_or_queues_as_the_client_says(handlers, session):
+async def test_a_busy_thread_refuses_takes_or_queues_as_the_client_says(handlers, session, refusal):
     await handlers.user_message(UserMessage(text="1"), session)
     busy = await refusal(
         handlers.user_message(UserMessage(text="2", if_busy=IfBusy.REJECT), session)
@@ -187,7 +153,7 @@ async def test_a_busy_thread_refuses_takes_or_queues_as_the_client_says(handlers
 
 
 async def test_a_draining_node_accepts_nothing_and_stores_nothing(
-    handlers, session, is_draining, database
+    handlers, session, refusal, is_draining, database
 ):
     is_draining.draining = True
     for attempt in (
@@ -203,7 +169,7 @@ async def test_a_draining_node_accepts_nothing_and_stores_nothing(
         assert (await cursor.fetchone())["n"] == 0
 
 
-async def test_an_unknown_pipeline_is_refused_with_the_known_ones(handlers, session):
+async def test_an_unknown_pipeline_is_refused_with_the_known_ones(handlers, session, refusal):
     refused = await refusal(
         handlers.start_agent(StartAgent(user_request="1", pipeline="poems"), session)
     )
@@ -270,7 +236,7 @@ async def test_stopping_a_thread_names_the_run_at_work_and_later_the_latest(
 
 
 async def test_promise_8_what_is_anothers_is_answered_as_what_is_not_there(
-    handlers, session, session_of
+    handlers, session, refusal, session_of
 ):
     theirs = await handlers.user_message(UserMessage(text="Mine"), await session_of("bob"))
     answers = set()

@@ -9,7 +9,6 @@ from apex_actors.gateway.limits import Limits, TooManyConnectionsError
 from apex_actors.gateway.limits.exchange import LimitsExchange
 from apex_actors.gateway.settings import LimitSettings
 from apex_actors.storage import shared_limits
-from apex_actors.storage.cache import Cache
 from apex_actors.storage.shared_limits import CONNECTION_LIFE_S, SharedLimits
 
 #: Nothing to speak of comes in while a test runs: what passes is what was there.
@@ -46,13 +45,6 @@ class Process:
     def connect(self, count, key="ada"):
         for _ in range(count):
             self.limits.connect(key)
-
-
-@pytest.fixture
-async def cache(redis_url):
-    cache = Cache(redis_url)
-    yield cache
-    await cache.close()
 
 
 @pytest.fixture

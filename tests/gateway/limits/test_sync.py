@@ -54,60 +54,6 @@ class Process:
         return passed
 
 
-class Way:
-    """A way to the server that can be cut, and mended."""
-
-    def __init__(self, url):
-        self._credentials, _, address = url.removeprefix("redis://").rpartition("@")
-        self._port = int(address.split("/")[0].rpartition(":")[2])
-        self._own_port = 0
-        self._tasks = set()
-
-    @property
-    def url(self):
-        return f"redis://{self._credentials}@127.0.0.1:{self._own_port}"
-
-    async def mend(self):
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._own_port)
-        self._own_port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self):
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-            await asyncio.wait([task])
-        await self._server.wait_closed()
-
-    async def _carry(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, there_writer))
-                both.create_task(_copy(there_reader, writer))
-        except asyncio.CancelledError:
-            pass  # cut: the streams are told below
-        finally:
-            for stream in (writer, there_writer):
-                stream.transport.abort()
-            self._tasks.discard(asyncio.current_task())
-
-
-async def _copy(reader, writer):
-    while data := await reader.read(4096):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-@pytest.fixture
-async def way(url):
-    way = Way(url)
-    await way.mend()
-    yield way
-    await way.cut()
-
-
 @pytest.fixture
 def url(private_valkey):
     with redis.Redis.from_url(private_valkey) as client:
@@ -116,7 +62,7 @@ def url(private_valkey):
 
 
 @pytest.fixture
-async def start(url, way, eventually):  # noqa: ARG001 - the way ends after the processes
+async def start(url, relay, eventually):  # noqa: ARG001 - the relay ends after the processes
     """Start processes that know each other."""
     started = []
 
@@ -202,12 +148,12 @@ async def test_five_processes_come_to_the_same_bucket(start, eventually, heard):
 
 
 async def test_away_each_goes_on_with_its_share_and_back_with_the_whole(
-    start, eventually, way, caplog, heard
+    start, eventually, relay, caplog, heard
 ):
     caplog.set_level(logging.INFO)
-    processes = await start(5, by=way.url, **SLOW, messages_burst=100, connections_per_user=10)
+    processes = await start(5, by=relay.url, **SLOW, messages_burst=100, connections_per_user=10)
     await eventually(lambda: all(process.mode is Mode.SHARED for process in processes))
-    await way.cut()
+    await relay.cut()
     await eventually(lambda: all(process.mode is Mode.AWAY for process in processes))
     assert [process.takes(100) for process in processes] == [20] * 5
     failures = [process.limits.statistics().failures for process in processes]
@@ -219,7 +165,7 @@ async def test_away_each_goes_on_with_its_share_and_back_with_the_whole(
     )
     assert [process.takes(100) for process in processes] == [0] * 5
     assert len(lines_about(caplog, "1/5 of the whole")) == 5
-    await way.mend()
+    await relay.mend()
     await eventually(lambda: all(process.mode is Mode.SHARED for process in processes))
     assert len(lines_about(caplog, "whole again")) == 5
     await heard(*processes)
