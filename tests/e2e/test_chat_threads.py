@@ -116,12 +116,17 @@ async def test_a_thread_is_deleted_only_after_a_yes_that_names_it_and_elsewhere_
 
 
 async def ask_and_cancel(socket, text, **fields):
-    """A question whose answer does not matter."""
+    """A question whose answer does not matter; its run has ended."""
     await socket.send(json.dumps({"type": "user_message", "text": text, **fields}))
-    frame = {}
-    while frame.get("type") != "message_accepted":
-        frame = json.loads(await socket.recv())
-    await socket.send(json.dumps({"type": "cancel_run", "run_id": frame["run_id"]}))
+    accepted = await until(socket, "message_accepted")
+    await socket.send(json.dumps({"type": "cancel_run", "run_id": accepted["run_id"]}))
+    await until(socket, "run_finished")
+
+
+async def until(socket, kind):
+    while (frame := json.loads(await socket.recv()))["type"] != kind:
+        pass
+    return frame
 
 
 @pytest.fixture

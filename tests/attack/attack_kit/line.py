@@ -13,7 +13,7 @@ class Line:
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._forwards: dict[asyncio.Task[None], set[asyncio.StreamWriter]] = {}
         self.port = 0
 
     async def up(self) -> None:
@@ -28,8 +28,11 @@ class Line:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-            for writer in self._writers:
-                writer.transport.abort()
+            for writers in self._forwards.values():
+                for writer in writers:
+                    writer.transport.abort()
+            if self._forwards:
+                await asyncio.wait(self._forwards)
             await server.wait_closed()
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -39,19 +42,17 @@ class Line:
         return await asyncio.open_connection(host, port)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        ends = self._forwards[task] = {writer}
         try:
             there, back = await self._open()
+            ends.add(back)
+            await asyncio.gather(self._pipe(reader, back), self._pipe(there, writer))
         except OSError:
-            writer.close()
-            return
-        ends = {writer, back}
-        self._writers |= ends
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pipe(reader, back))
-                group.create_task(self._pipe(there, writer))
+            pass  # nobody is there
         finally:
-            self._writers -= ends
+            del self._forwards[task]
             for end in ends:
                 end.close()
             for end in ends:
