@@ -1,6 +1,7 @@
 """Fixtures that all tests share: real servers in temporary folders, gone afterwards."""
 
 import asyncio
+import inspect
 import os
 import shutil
 import signal
@@ -47,11 +48,18 @@ SAMPLE_DAY = date(2026, 11, 22)
 
 @pytest.fixture
 def eventually():
-    """Wait for a condition with a deadline: ``await eventually(lambda: thing.done)``."""
+    """Wait for a condition with a deadline: ``await eventually(lambda: thing.done)``.
+
+    The condition may be a coroutine function.
+    """
 
     async def wait(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+        async def is_met() -> bool:
+            met = condition()
+            return bool(await met if inspect.isawaitable(met) else met)
+
         deadline = time.monotonic() + timeout_s
-        while not condition():
+        while not await is_met():
             if time.monotonic() > deadline:
                 pytest.fail(f"condition not met within {timeout_s} s")
             await asyncio.sleep(0.005)

@@ -16,6 +16,7 @@ from apex_actors.execution.pipeline import Answer, Pipeline, RunAssignment, RunE
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.run_queue import Priority
 from apex_actors.execution.settings import ExecutionSettings
+from apex_actors.execution.sweeper import RunSweeper
 from apex_actors.execution.threads import ThreadService
 from apex_actors.execution.work_pool import WorkPool
 from apex_actors.execution.worker import Drain, WorkAvailable, Worker
@@ -41,6 +42,7 @@ __all__ = [
     "RunExits",
     "RunJournal",
     "RunLedger",
+    "RunSweeper",
     "Said",
     "StopWork",
     "Stopped",

@@ -1,16 +1,19 @@
 """Accepting a message: durable, once, and in its place, before anybody is told."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID, uuid4
 
+from apex_actors.execution.admission import Admission
 from apex_actors.execution.cancellation import (
     Stopped,
     run_of_user,
     stop_runs,
     unfinished_of_thread,
 )
+from apex_actors.execution.patience import Patience
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.run_queue import NewRun, Priority, RunQueue
 from apex_actors.execution.settings import ExecutionSettings
@@ -28,9 +31,14 @@ from apex_actors.protocol.payloads import (
 from apex_actors.protocol.violation import ProtocolViolation
 from apex_actors.storage import event_log
 from apex_actors.storage.database import Connection, Database, Row
-from apex_actors.storage.event_log import Draft
-from apex_actors.storage.runs import QUERIES, THREAD_QUERIES, spawn_startable
+from apex_actors.storage.errors import StorageUnavailableError
+from apex_actors.storage.event_log import Draft, EventLog
+from apex_actors.storage.runs import QUERIES, THREAD_QUERIES, lock_user, spawn_startable
 from apex_actors.storage.threads import thread_of_user
+
+#: How long a message is tried to be stored while the database is away, in seconds: a restart of a
+#: connection passes unnoticed, and nobody waits for a server that is gone.
+GIVE_UP_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,14 @@ class Accepted:
     duplicate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _NewIds:
+    """Known before anything is stored: by them it is found out whether a lost commit was one."""
+
+    run_id: UUID = field(default_factory=uuid4)
+    message_id: UUID = field(default_factory=uuid4)
+
+
 class Acceptance:
     """Stores thread, message, run and first events in one transaction, and starts what may start."""
 
@@ -82,6 +98,8 @@ class Acceptance:
         self._announcer = announcer
         self._settings = settings
         self._queue = RunQueue(settings)
+        self._admission = Admission(settings)
+        self._log = EventLog(database)
         self._now = now
 
     async def accept(self, message: MessageToAccept) -> Accepted:
@@ -93,22 +111,14 @@ class Acceptance:
 
         Raises ProtocolViolation (thread_not_found, thread_busy, too_many_runs, queue_full,
         idempotency_conflict) when it is refused, StorageUnavailableError when nothing could be
-        stored.
+        stored within GIVE_UP_S.
         """
-        async with self._database.pipelined() as connection:
-            # The user's row is locked from here on: all that follows sees one state.
-            accept_no = await _take_accept_no(connection, message.user_id)
-            if message.client_message_id is not None:
-                known = await self._known(connection, message)
-                if known is not None:
-                    return known
-            thread_id = await self._thread(connection, message)
-            interrupted = await _interrupt(connection, message, thread_id)
-            accepted, events = await self._store(connection, message, thread_id, accept_no)
-        self._announcer.events_committed(message.user_id, [*interrupted.events, *events])
-        if accepted.queue_position == 0 or interrupted.any_running:
-            self._announcer.work_available()
-        return accepted
+        ids = _NewIds()
+
+        async def attempt() -> Accepted:
+            return await self._accept(message, ids)
+
+        return await self._patiently(message.user_id, ids, attempt)
 
     async def retry(self, user_id: int, run_id: UUID) -> Accepted:
         """Make a new run on the message of ``run_id``, which has ended and did not complete.
@@ -120,8 +130,69 @@ class Acceptance:
         has completed, the ids of that run are returned: retries at once make one run.
 
         Raises ProtocolViolation: run_not_found alike for another's and for none, invalid_message
-        for a run that completed, thread_busy for one that is not finished, queue_full.
+        for a run that completed, thread_busy for one that is not finished, queue_full;
+        StorageUnavailableError when nothing could be stored within GIVE_UP_S.
         """
+        ids = _NewIds()
+
+        async def attempt() -> Accepted:
+            return await self._retry(user_id, run_id, ids)
+
+        return await self._patiently(user_id, ids, attempt)
+
+    async def _patiently(
+        self, user_id: int, ids: _NewIds, attempt: Callable[[], Awaitable[Accepted]]
+    ) -> Accepted:
+        with self._admission.turn():
+            patience = Patience(GIVE_UP_S)
+            outcome_unknown = False
+            while True:
+                try:
+                    if outcome_unknown:
+                        stored = await self._stored(user_id, ids)
+                        if stored is not None:
+                            return stored
+                    return await attempt()
+                except StorageUnavailableError as error:
+                    await patience.after(error)
+                # The connection may have been lost between COMMIT and its answer.
+                outcome_unknown = True
+
+    async def _stored(self, user_id: int, ids: _NewIds) -> Accepted | None:
+        """What an earlier attempt has stored, of whose commit nothing was heard; announced now."""
+        async with self._database.transaction() as connection:
+            # The server may still be at that commit: it holds the user's row until it is through.
+            await lock_user(connection, user_id)
+            cursor = await connection.execute(QUERIES["stored_run"], {"run_id": ids.run_id})
+            row = await cursor.fetchone()
+            if row is None:
+                return None
+            position = await self._queue.place_of(connection, ids.run_id)
+        # What else the commit said is read by whoever finds these behind a gap.
+        events = await self._log.read_run(ids.run_id)
+        if events:
+            self._announcer.events_committed(user_id, events)
+        self._announcer.work_available()
+        return Accepted(row["message_id"], row["thread_id"], ids.run_id, position, duplicate=False)
+
+    async def _accept(self, message: MessageToAccept, ids: _NewIds) -> Accepted:
+        async with self._database.pipelined() as connection:
+            # The user's row is locked from here on: all that follows sees one state.
+            accept_no = await _take_accept_no(connection, message.user_id)
+            if message.client_message_id is not None:
+                known = await self._known(connection, message)
+                if known is not None:
+                    return known
+            await self._admission.check(connection)
+            thread_id = await self._thread(connection, message)
+            interrupted = await _interrupt(connection, message, thread_id)
+            accepted, events = await self._store(connection, message, thread_id, accept_no, ids)
+        self._announcer.events_committed(message.user_id, [*interrupted.events, *events])
+        if accepted.queue_position == 0 or interrupted.any_running:
+            self._announcer.work_available()
+        return accepted
+
+    async def _retry(self, user_id: int, run_id: UUID, ids: _NewIds) -> Accepted:
         async with self._database.pipelined() as connection:
             accept_no = await _take_accept_no(connection, user_id)
             run = await run_of_user(connection, user_id, run_id)
@@ -129,9 +200,10 @@ class Acceptance:
             later = await self._later_attempt(connection, run)
             if later is not None:
                 return later
+            await self._admission.check(connection)
             new_run = NewRun(
                 user_id=user_id,
-                run_id=uuid4(),
+                run_id=ids.run_id,
                 thread_id=run["thread_id"],
                 message_id=run["message_id"],
                 pipeline=run["pipeline"],
@@ -158,13 +230,18 @@ class Acceptance:
         )
 
     async def _store(
-        self, connection: Connection, message: MessageToAccept, thread_id: UUID, accept_no: int
+        self,
+        connection: Connection,
+        message: MessageToAccept,
+        thread_id: UUID,
+        accept_no: int,
+        ids: _NewIds,
     ) -> tuple[Accepted, list[Event]]:
         now = self._now()
-        message_id = uuid4()
+        message_id = ids.message_id
         run = NewRun(
             user_id=message.user_id,
-            run_id=uuid4(),
+            run_id=ids.run_id,
             thread_id=thread_id,
             message_id=message_id,
             pipeline=message.pipeline,

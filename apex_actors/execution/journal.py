@@ -1,16 +1,15 @@
 """Journal, then send: what a run says is durable before anybody sees it."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
 from uuid import UUID
 
 from apex_actors.actors import ActorRef, Future, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.ledger import RunLedger, Said
+from apex_actors.execution.patience import Patience
 from apex_actors.execution.publishing import Announcer
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.payloads import AgentName, EventPayload
@@ -21,10 +20,6 @@ from apex_actors.storage.event_log import Draft
 from apex_actors.storage.runs import Write, hold_fence, lease_is_lost
 
 logger = logging.getLogger(__name__)
-
-#: First pause before a commit is tried again, in seconds; doubled up to the next constant.
-FIRST_RETRY_S: Final = 0.1
-LONGEST_RETRY_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +151,7 @@ class Journal(LoopActor):
     async def _commit_with_patience(
         self, fence_id: UUID, drafts: Sequence[Draft], writes: Sequence[Write]
     ) -> list[Event]:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._give_up_s
-        pause_s = FIRST_RETRY_S
+        patience = Patience(self._give_up_s)
         outcome_unknown = False
         while True:
             try:
@@ -176,10 +169,9 @@ class Journal(LoopActor):
                 return events
             except LeaseLostError:
                 raise
-            except StorageUnavailableError:
-                if loop.time() + pause_s > give_up_at:
-                    raise
-                logger.warning("commit failed, trying again in %.1f s", pause_s)
+            except StorageUnavailableError as error:
+                await patience.after(error)
+                logger.warning("a commit failed and is tried again: %s", error)
             except Exception as error:
                 # The writes are sent before the fence has answered: behind a lost lease they meet
                 # what the next worker has stored, and their errors come first.
@@ -188,8 +180,6 @@ class Journal(LoopActor):
                 raise
             # The connection may have been lost between COMMIT and its answer.
             outcome_unknown = True
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_RETRY_S)
 
 
 class RunJournal:

@@ -14,6 +14,10 @@ class ExecutionSettings(BaseModel):
     """Runs that one worker process holds at the same time."""
     waiting_per_user: int = Field(default=50, ge=1)
     """Runs of one user that may wait before new ones are refused with queue_full."""
+    accepting_per_node: int = Field(default=200, ge=1)
+    """Messages that one process makes durable at the same time; more are refused with queue_full."""
+    unfinished_in_all: int = Field(default=20_000, ge=1)
+    """Runs that wait or are at work, of all users; more are refused with queue_full."""
     lease_s: int = Field(default=10, ge=2)
     """How long a silent worker keeps its runs before another takes them over."""
     poll_interval_s: float = Field(default=0.5, gt=0)
@@ -25,6 +29,8 @@ class ExecutionSettings(BaseModel):
     work_processes: int = Field(default=2, ge=1)
     """Processes that plan savings beside the server, each started when there is something to do;
     each has a connection to PostgreSQL of its own while it works."""
+    sweep_interval_s: float = Field(default=5.0, gt=0)
+    """How often is looked for waiting runs that nobody has started though they may start."""
     max_attempts: int = Field(default=5, ge=1)
     """Workers that may try a run before it fails."""
 

@@ -60,7 +60,7 @@ ERROR_ADVICE: Final[Mapping[ErrorCode, Advice]] = MappingProxyType(
             "Wait for a `run_finished`, or send with `enqueue`.",
         ),
         ErrorCode.QUEUE_FULL: Advice(
-            "Too many messages of the user wait already.",
+            "Too many messages wait already, of the user or of all.",
             "Send the same message again after `retry_after_ms`.",
         ),
         ErrorCode.DRAINING: Advice(

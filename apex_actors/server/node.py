@@ -21,6 +21,7 @@ from apex_actors.execution import (
     Drain,
     ExecutionEngineFactory,
     RetentionJanitor,
+    RunSweeper,
     ThreadJanitor,
     ThreadService,
     Worker,
@@ -269,6 +270,12 @@ class Node:
         )
         janitor = self._start_vital(ThreadJanitor, database=stores.database, threads=self._threads)
         self._announcer.attach(janitor=janitor)
+        self._start_vital(
+            RunSweeper,
+            runs=stores.runs,
+            announcer=self._announcer,
+            settings=self._settings.execution,
+        )
         self._start_vital(
             RetentionJanitor,
             retention=Retention(stores.database, retention),

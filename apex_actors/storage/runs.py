@@ -317,6 +317,20 @@ class RunStore:
                     continue  # another worker has it already: no reason to keep the others
                 await connection.execute(QUERIES["release_task"], {"fence_id": fence_id})
 
+    async def users_with_startable_runs(self, *, cap: int, limit: int) -> list[int]:
+        """Users who have a waiting run that may start, though nobody has started it."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                QUERIES["users_with_startable_runs"], {"cap": cap, "limit": limit}
+            )
+            return [row["user_id"] for row in await cursor.fetchall()]
+
+    async def start_startable(self, user_id: int, *, cap: int) -> list[UUID]:
+        """Give a durable task to each waiting run of the user that may start."""
+        async with self._database.transaction() as connection:
+            await lock_user(connection, user_id)
+            return await spawn_startable(connection, user_id, cap=cap)
+
     async def load(self, run_ids: Sequence[UUID]) -> dict[UUID, Run]:
         """The runs with these ids."""
         async with self._database.connection() as connection:

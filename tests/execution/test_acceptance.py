@@ -1,17 +1,23 @@
 """Accepting: durable before it is acknowledged, once, and in its place."""
 
 import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 
-from apex_actors.execution import MessageToAccept, Priority
+from apex_actors.execution import Acceptance, ExecutionSettings, MessageToAccept, Priority
 from apex_actors.protocol.codes import ErrorCode
 from apex_actors.protocol.grammar import RunGrammar
 from apex_actors.protocol.identity import Identity
 from apex_actors.protocol.messages import IfBusy
 from apex_actors.protocol.payloads import RunStatus
 from apex_actors.protocol.violation import ProtocolViolation
+from apex_actors.storage.database import Database
+from apex_actors.storage.errors import StorageUnavailableError
+
+SETTINGS = ExecutionSettings(runs_per_user=2, waiting_per_user=3)
 
 
 def message(user_id, text="How much?", **fields):
@@ -349,6 +355,95 @@ async def test_a_retry_has_the_priority_of_the_run_but_interrupts_nothing(
     retried = await acceptance.retry(user_id, first.run_id)
     [run] = await rows("select priority from apex.runs where id = %s", retried.run_id)
     assert run["priority"] == priority
+
+
+@dataclass
+class Flaky:
+    """A database that goes away at the next transactions, before their end or behind it."""
+
+    database: Database
+    before: int = 0
+    behind: int = 0
+
+    @asynccontextmanager
+    async def pipelined(self):
+        async with self.database.pipelined() as connection:
+            yield connection
+            if self.before:
+                self.before -= 1
+                raise StorageUnavailableError("cut before the commit")
+        if self.behind:
+            self.behind -= 1
+            raise StorageUnavailableError("cut before the answer to the commit")
+
+    def __getattr__(self, name):
+        return getattr(self.database, name)
+
+
+@pytest.fixture
+def flaky(database):
+    return Flaky(database)
+
+
+@pytest.fixture
+def through_flaky(flaky, announcer):
+    return Acceptance(database=flaky, announcer=announcer, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+@pytest.mark.parametrize("client_message_id", ["c1", None])
+async def test_promise_1_a_message_is_stored_once_though_the_database_went_away_for_a_moment(
+    where, client_message_id, flaky, through_flaky, user_id, rows, announcer
+):
+    setattr(flaky, where, 2)
+    accepted = await through_flaky.accept(message(user_id, client_message_id=client_message_id))
+    assert not accepted.duplicate
+    [run] = await rows("select id, message_id, thread_id, status from apex.runs")
+    assert (run["id"], run["status"]) == (accepted.run_id, RunStatus.QUEUED)
+    assert (run["message_id"], run["thread_id"]) == (accepted.message_id, accepted.thread_id)
+    assert [event.type for event in announcer.events] == ["message_created"]
+    assert announcer.work == 1
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+async def test_a_retry_is_made_once_though_the_database_went_away_for_a_moment(
+    where, flaky, through_flaky, user_id, rows, finish
+):
+    first = await through_flaky.accept(message(user_id))
+    await finish(first.run_id, RunStatus.FAILED)
+    setattr(flaky, where, 1)
+    again = await through_flaky.retry(user_id, first.run_id)
+    assert not again.duplicate
+    runs = await rows("select id from apex.runs order by accept_no")
+    assert [run["id"] for run in runs] == [first.run_id, again.run_id]
+
+
+async def test_nothing_is_acknowledged_while_the_database_stays_away(
+    flaky, through_flaky, user_id, rows, announcer
+):
+    flaky.before = 10**6
+    with pytest.raises(StorageUnavailableError):
+        await through_flaky.accept(message(user_id))
+    assert await rows("select id from apex.runs") == []
+    assert announcer.events == []
+
+
+async def test_what_was_accepted_is_answered_again_by_a_full_server(
+    database, announcer, user_id, rows
+):
+    settings = ExecutionSettings(unfinished_in_all=1)
+    acceptance = Acceptance(database=database, announcer=announcer, settings=settings)
+    accepted = await acceptance.accept(message(user_id, client_message_id="c1"))
+    # The count of a moment ago serves for a second.
+    acceptance = Acceptance(database=database, announcer=announcer, settings=settings)
+    with pytest.raises(ProtocolViolation) as refused:
+        await acceptance.accept(message(user_id, client_message_id="c2"))
+    assert refused.value.code is ErrorCode.QUEUE_FULL
+    assert refused.value.retry_after_ms > 0
+    again = await acceptance.accept(message(user_id, client_message_id="c1"))
+    assert again.duplicate
+    assert again.run_id == accepted.run_id
+    assert await rows("select count(*) as n from apex.runs") == [{"n": 1}]
 
 
 def test_a_message_never_shows_its_text():

@@ -291,7 +291,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_a_moment(
 async def test_a_database_that_stays_away_fails_the_commit_and_all_behind_the_gap(
     start_journal, begin, faulty, log
 ):
-    journal, context, _ = await begin(start_journal(give_up_s=0.05))
+    journal, context, _ = await begin(start_journal(give_up_s=0.01))
     faulty.faults = ["away"]
     with pytest.raises(StorageUnavailableError):
         await journal.commit(DATA, STARTED)

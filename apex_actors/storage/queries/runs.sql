@@ -25,6 +25,32 @@ select
 from apex.runs
 where user_id = %(user_id)s and status in ('waiting', 'queued', 'running')
 
+-- name: count_unfinished
+-- Of all users, as far as ``most``: nobody needs to know by how much it is more.
+select count(*) as unfinished
+from (
+    select from apex.runs where status in ('waiting', 'queued', 'running') limit %(most)s
+) r
+
+-- name: stored_run
+-- What has become durable under an id that only one acceptance knows.
+select thread_id, message_id from apex.runs where id = %(run_id)s
+
+-- name: users_with_startable_runs
+-- Whoever has a waiting run at the head of an idle thread, and fewer at work than the cap.
+select distinct w.user_id
+from apex.runs w
+where w.status = 'waiting'
+  and not exists (
+      select from apex.runs b
+      where b.user_id = w.user_id and b.thread_id = w.thread_id
+        and b.status in ('queued', 'running'))
+  and (
+      select count(*) from apex.runs a
+      where a.user_id = w.user_id and a.status in ('queued', 'running')) < %(cap)s
+order by w.user_id
+limit %(limit)s
+
 -- name: queue_position
 -- The place of a run among the waiting ones of its user, from 1; 0 when it does not wait.
 select case r.status when 'waiting' then (
