@@ -172,8 +172,11 @@ join apex.messages m on m.id = r.message_id
 where r.id = any(%(run_ids)s::uuid[])
 
 -- name: release_task
--- Gives a task back so that the next claim gets it at once; it counts as no attempt of Absurd's.
-select absurd.schedule_run('runs', %(fence_id)s, absurd.current_time())
+-- Gives a task back so that the next claim gets it at once, and under another fence: whatever its
+-- last holder has still on the way to the server is refused there.
+select absurd.fail_run(
+    'runs', %(fence_id)s, '{"name": "HandedOver", "message": "given back by its worker"}',
+    absurd.current_time())
 
 -- name: extend_leases
 update absurd.r_runs
