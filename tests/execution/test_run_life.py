@@ -351,7 +351,21 @@ def hands_before(scene, run):
 
 COMMANDS = st.tuples(
     st.sampled_from(
-        "accept accept claim claim step step step end cancel die hand_over extend come_late".split()
+        [
+            "accept",
+            "accept",
+            "claim",
+            "claim",
+            "step",
+            "step",
+            "step",
+            "end",
+            "cancel",
+            "die",
+            "hand_over",
+            "extend",
+            "come_late",
+        ]
     ),
     st.integers(0, 3),
     st.integers(0, 3),
