@@ -60,6 +60,7 @@ class FindUsage:
     """When the tenant's records begin and end, and how many there are."""
 
     name = "find_usage"
+    is_repeatable = True
 
     def __init__(self, usage: UsageRepository) -> None:
         self._usage = usage
@@ -80,6 +81,7 @@ class SummarizeUsage:
     """Totals, breakdowns, days and what has no price, in one snapshot, from the rollups."""
 
     name = "summarize_usage"
+    is_repeatable = True
 
     def __init__(self, usage: UsageRepository) -> None:
         self._usage = usage
@@ -99,6 +101,7 @@ class ReadCachedPlan:
     """The savings plan that an earlier run worked out for the same data, prices and settings."""
 
     name = "read_cached_plan"
+    is_repeatable = True
 
     def __init__(self, cache: ResultCache, catalogue: PriceCatalogue) -> None:
         self._cache = cache
@@ -125,6 +128,7 @@ class BuildSavingsPlan:
     """Re-prices every single request through the levers, beside the event loop."""
 
     name = "build_savings_plan"
+    is_repeatable = True
 
     def __init__(self, usage: UsageRepository, catalogue: PriceCatalogue, work: WorkRunner) -> None:
         self._usage = usage
@@ -154,6 +158,7 @@ class ComposeReport:
 
     results: Mapping[AgentName, Mapping[str, Any]]
     name: str = "compose_report"
+    is_repeatable: bool = True
 
     async def run(self, _arguments: ReportArguments, _context: ToolCallContext) -> CostReport:
         return await asyncio.to_thread(

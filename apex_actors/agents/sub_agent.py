@@ -2,6 +2,7 @@
 
 import abc
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from apex_actors.actors import LoopActor
 from apex_actors.agents.tools import Tool, ToolCallContext, ToolFailedError, arguments_json
+from apex_actors.execution.patience import Patience
 from apex_actors.execution.pipeline import RunAssignment
 from apex_actors.protocol.payloads import (
     AgentName,
@@ -23,6 +25,8 @@ from apex_actors.protocol.payloads import (
     ToolStatus,
 )
 from apex_actors.storage.errors import StorageUnavailableError
+
+logger = logging.getLogger(__name__)
 
 Output = TypeVar("Output")
 Arguments = TypeVar("Arguments", bound=BaseModel)
@@ -62,6 +66,7 @@ class SubAgent(LoopActor, abc.ABC):
         self.context = assignment.context
         self._journal = assignment.journal
         self._tool_limit_s = assignment.settings.tool_limit_s
+        self._patience_s = float(assignment.settings.lease_s)
         self._step = 0
         self._calls = 0
 
@@ -79,11 +84,11 @@ class SubAgent(LoopActor, abc.ABC):
         self._journal.say(self.name, AgentThinking(reasoning=reasoning, progress=progress))
 
     async def use(self, tool: Tool[Arguments, Output], arguments: Arguments) -> Output:
-        """Call a tool within its time limit.
+        """Call a tool within its time limit, again and again while its database is away for a moment.
 
         Raises ToolFailedError for an error or time-out, and StorageUnavailableError when the
-        tool's database is away, which ends the attempt at the run and not the run. Several at
-        once belong in a TaskGroup: it cancels the others when one fails.
+        tool's database stays away for as long as a lease, which ends the attempt at the run and not
+        the run. Several at once belong in a TaskGroup: it cancels the others when one fails.
         """
         self._calls += 1
         call_id = uuid4().hex
@@ -110,7 +115,7 @@ class SubAgent(LoopActor, abc.ABC):
 
         try:
             async with asyncio.timeout(self._tool_limit_s):
-                output = await tool.run(arguments, context)
+                output = await self._run(tool, arguments, context)
         except TimeoutError:
             completed(ToolStatus.TIMEOUT, f"Stopped after {self._tool_limit_s:g} s.")
             raise ToolFailedError(tool.name, "took too long") from None
@@ -122,6 +127,19 @@ class SubAgent(LoopActor, abc.ABC):
             raise ToolFailedError(tool.name, f"failed: {type(error).__name__}") from error
         completed(ToolStatus.OK, tool.summary(output))
         return output
+
+    async def _run(
+        self, tool: Tool[Arguments, Output], arguments: Arguments, context: ToolCallContext
+    ) -> Output:
+        patience = Patience(self._patience_s)
+        while True:
+            try:
+                return await tool.run(arguments, context)
+            except StorageUnavailableError as error:
+                if not tool.is_repeatable:
+                    raise
+                await patience.after(error)
+                logger.warning("the tool %s is called again: %s", tool.name, error)
 
     async def _perform(self, message: PerformStep) -> StepOutcome:
         self._step = message.step

@@ -28,6 +28,13 @@ class Tool(Protocol, Generic[Input_contra, Output]):
         """As it is shown to the user."""
         ...
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a call may be made again that failed for want of a database: it changes nothing,
+        or changes it under its idempotency key.
+        """
+        ...
+
     async def run(self, arguments: Input_contra, context: ToolCallContext) -> Output:
         """Do the work; whatever it raises is the call's error."""
         ...

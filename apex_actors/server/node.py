@@ -230,6 +230,8 @@ class Node:
             database_url,
             max_size=self._settings.database_connections,
             application_name=f"apex-{self.name}",
+            # A node that freezes in a transaction must not keep its users longer than its runs.
+            transaction_limit_s=self._settings.execution.lease_s / 2,
         )
         self._stack.push_async_callback(database.close)
         await database.open()

@@ -17,9 +17,12 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from apex_actors.storage.backend_priority import lower_priority
 from apex_actors.storage.errors import StorageUnavailableError
+from apex_actors.storage.sql import load_queries
 
 # The pool reports each failed attempt to connect; the server says it once, in its own words.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+QUERIES = load_queries("connections")
 
 Row = dict[str, Any]
 
@@ -39,6 +42,8 @@ class Connection(AsyncConnection[Row]):
 UNAVAILABLE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
     PoolTimeout,
     PoolClosed,
 )
@@ -59,6 +64,10 @@ class Database:
     :param patient: callers wait their turn for a connection as long as it takes, and only then
         count ``timeout_s``: for work that holds connections for minutes. Else a pool that has none
         free within ``timeout_s`` is the same as a database that is away.
+    :param transaction_limit_s: whoever is longer in a transaction loses it and the connection, also
+        one that is frozen or cut off: what it has locked is free again. None: no limit. PostgreSQL
+        before 17 knows no such limit; there it holds only while nothing is on its way in the
+        transaction, and not for what is ``pipelined``.
     :param niceness: by how much the server's processes behind these connections yield to others;
         only for a server on this machine, because it is their numbers that are used.
     """
@@ -73,6 +82,7 @@ class Database:
         timeout_s: float = 5.0,
         lock_timeout_ms: int = 10_000,
         patient: bool = False,
+        transaction_limit_s: float | None = None,
         niceness: int = 0,
     ) -> None:
         if not url:
@@ -84,6 +94,9 @@ class Database:
                 f"pool sizes must satisfy 0 < min_size <= max_size, got {min_size}, {max_size}"
             )
         self._timeout_s = timeout_s
+        self._transaction_limit_ms = (
+            None if transaction_limit_s is None else max(1, round(transaction_limit_s * 1000))
+        )
         self.niceness = niceness
         self._turns = asyncio.Semaphore(max_size) if patient else contextlib.nullcontext()
         self.conninfo = make_conninfo(
@@ -91,6 +104,7 @@ class Database:
             application_name=application_name,
             connect_timeout=max(2, int(timeout_s)),
             options=f"-c lock_timeout={lock_timeout_ms} -c timezone=UTC",
+            **self._limits_of_silence(),
         )
         """By which a connection outside the pool is made. It holds the password."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -103,7 +117,7 @@ class Database:
             # An empty round trip at checkout: a connection that died while idle is replaced
             # here and never seen by a caller.
             check=_check,
-            configure=self._lower_priority if niceness else None,
+            configure=self._configure,
             reset=_reset,
             reconnect_timeout=timeout_s,
             open=False,
@@ -154,8 +168,19 @@ class Database:
         ):
             yield connection
 
-    async def _lower_priority(self, connection: Connection) -> None:
-        lower_priority(connection.info.backend_pid, self.niceness)
+    def _limits_of_silence(self) -> dict[str, Any]:
+        """A peer that takes nothing for as long as a transaction may last is gone, for our side."""
+        if self._transaction_limit_ms is None:
+            return {}
+        return {"tcp_user_timeout": self._transaction_limit_ms}
+
+    async def _configure(self, connection: Connection) -> None:
+        if self.niceness:
+            lower_priority(connection.info.backend_pid, self.niceness)
+        if self._transaction_limit_ms is not None:
+            await connection.execute(
+                QUERIES["limit_transactions"], {"limit_ms": str(self._transaction_limit_ms)}
+            )
 
     async def is_up(self) -> bool:
         """Whether a real statement is answered now."""

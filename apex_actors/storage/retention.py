@@ -17,9 +17,6 @@ QUERIES = load_queries("retention")
 USER_PAGE: Final = 2000
 PAGES_PER_PASS: Final = 10
 
-#: Finished durable tasks are kept this long, in seconds: for whoever looks into what happened.
-TASK_LIFE_S: Final = 3600
-
 # Any constant will do, as long as nothing else in the database uses it: "trim" in hexadecimal.
 _ADVISORY_LOCK_KEY: Final = 0x7472696D
 
@@ -35,6 +32,8 @@ class RetentionSettings(BaseModel):
     """Most events of one user that are kept, with the same exception."""
     error_reports_days: float = Field(default=90.0, gt=0)
     """Error reports older than this go."""
+    tasks_hours: float = Field(default=1.0, gt=0)
+    """Durable tasks that ended longer ago go: they are there for whoever looks into what happened."""
     sessions_days: float = Field(default=90.0, gt=0)
     """Sessions that were not used for so long go."""
     interval_s: float = Field(default=60.0, gt=0)
@@ -97,8 +96,9 @@ class Retention:
         return Removed(events, error_reports, sessions)
 
     async def clean_tasks(self) -> int:
-        """Remove durable tasks that ended more than TASK_LIFE_S ago; how many there were."""
-        arguments = {"life_s": TASK_LIFE_S, "batch": self._settings.batch}
+        """Remove durable tasks that ended too long ago; how many there were."""
+        life_s = round(self._settings.tasks_hours * 3600)
+        arguments = {"life_s": life_s, "batch": self._settings.batch}
         removed = 0
         try:
             while True:

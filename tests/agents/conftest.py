@@ -39,6 +39,7 @@ class Tool:
 
     work: Callable
     name: str = "look"
+    is_repeatable: bool = False
 
     async def run(self, arguments, context):
         return await self.work(arguments, context)
@@ -51,9 +52,9 @@ async def found(_arguments, _context):
     return "something"
 
 
-async def use(agent, work=found, name="look"):
+async def use(agent, work=found, name="look", **traits):
     """Call a tool that does ``work``."""
-    return await agent.use(Tool(work, name), Words())
+    return await agent.use(Tool(work, name, **traits), Words())
 
 
 async def good_work(agent, results):

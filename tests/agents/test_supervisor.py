@@ -255,6 +255,27 @@ async def test_a_tool_without_its_database_does_not_fail_the_run(scene):
     assert [event.payload["attempt"] for event in scene.of_type("run_resumed")] == [2]
 
 
+async def test_a_tool_that_may_be_repeated_waits_for_its_database_and_nobody_sees_it(scene):
+    keys = []
+
+    async def away_twice(_arguments, context):
+        keys.append(context.idempotency_key)
+        if len(keys) <= 2:
+            raise StorageUnavailableError("PostgreSQL is away or too busy; try again")
+
+    async def reads(agent, _results):
+        await scene.use(agent, away_twice, is_repeatable=True)
+        return await scene.good_work(agent, {})
+
+    scene.script(data=[reads])
+    finished = await scene.run()
+    assert finished == {"status": "completed", "partial": False}
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    assert scene.of_type("run_resumed") == []
+    assert scene.said_by(DATA).count("tool_executing") == 2  # this one, and that of good work
+
+
 async def test_promise_7_a_takeover_goes_on_behind_the_stored_steps(scene):
     scene.script(optimization=[thinks_and_hangs(scene), scene.good_work])
     await scene.accept()

@@ -78,6 +78,42 @@ async def priority(database):
         return os.getpriority(os.PRIO_PROCESS, backend_pid)
 
 
+@pytest.mark.parametrize("way", ["transaction", "pipelined"])
+async def test_whoever_freezes_in_a_transaction_loses_it_and_what_it_has_locked(
+    way, database, database_url
+):
+    async with database.connection() as connection:
+        await connection.execute("create table counted (number int)")
+        await connection.execute("insert into counted values (0)")
+
+    async def count(borrowed):
+        async with getattr(borrowed, way)() as connection:
+            rows = await connection.execute(
+                "update counted set number = number + 1 returning number"
+            )
+            return (await rows.fetchone())["number"]
+
+    async def freeze():
+        async with getattr(frozen, way)() as connection:
+            rows = await connection.execute("update counted set number = 100 returning number")
+            await rows.fetchone()
+            locked.set()
+            # No statement, no word: what a stopped process does.
+            await thawed.wait()
+            rows = await connection.execute("select number from counted")
+            await rows.fetchone()
+
+    locked, thawed = asyncio.Event(), asyncio.Event()
+    async with opened(database_url, transaction_limit_s=0.5) as frozen:
+        freezing = asyncio.create_task(freeze())
+        await locked.wait()
+        assert await asyncio.wait_for(count(database), 10) == 1
+        thawed.set()
+        with pytest.raises(StorageUnavailableError):
+            await freezing
+        assert await count(frozen) == 2
+
+
 @pytest.mark.parametrize("way", ["connection", "transaction", "pipelined"])
 async def test_promise_1_whoever_is_cancelled_leaves_a_connection_that_commits(
     way, database, database_url
