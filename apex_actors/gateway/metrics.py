@@ -171,12 +171,16 @@ class GatewayMetrics(Collector):
 class NodeState:
     """How a node stands at one moment.
 
+    :ivar actors: actors alive, of all kinds.
+    :ivar tasks: tasks of the event loop.
     :ivar pool: statistics of the database pool, as psycopg_pool names them.
     :ivar components: ``up`` or ``down`` by component.
     """
 
     connections: int = 0
     users: int = 0
+    actors: int = 0
+    tasks: int = 0
     ready: bool = False
     draining: bool = False
     components: Mapping[str, str] = field(default_factory=dict)
@@ -205,6 +209,8 @@ class StateCollector(Collector):
         for name, text, value in (
             ("apex_connections", "Live connections.", state.connections),
             ("apex_users", "Users with a live connection.", state.users),
+            ("apex_actors", "Actors alive.", state.actors),
+            ("apex_tasks", "Tasks of the event loop.", state.tasks),
             ("apex_ready", "Whether new connections are welcome.", state.ready),
             ("apex_draining", "Whether the node is being stopped.", state.draining),
         ):

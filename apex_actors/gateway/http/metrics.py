@@ -1,11 +1,13 @@
 """``/metrics`` for Prometheus."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from apex_actors.actors import ActorDeadError
+from apex_actors.actors import ActorDeadError, ActorSystem
 from apex_actors.gateway.http.access import check_bearer
 from apex_actors.gateway.http.development import is_local
 from apex_actors.gateway.http.errors import ApiError, errors
@@ -64,6 +66,8 @@ async def _state(services: HttpServices) -> NodeState:
     return NodeState(
         connections=live.connections,
         users=live.users,
+        actors=len(ActorSystem.current().alive()),
+        tasks=len(asyncio.all_tasks()),
         ready=report.ready,
         draining=report.draining,
         components=report.components,
