@@ -111,7 +111,7 @@ class Acceptance:
 
         Raises ProtocolViolation (thread_not_found, thread_busy, too_many_runs, queue_full,
         idempotency_conflict) when it is refused, StorageUnavailableError when nothing could be
-        stored within GIVE_UP_S.
+        stored within GIVE_UP_S of the first failure.
         """
         ids = _NewIds()
 
@@ -131,7 +131,7 @@ class Acceptance:
 
         Raises ProtocolViolation: run_not_found alike for another's and for none, invalid_message
         for a run that completed, thread_busy for one that is not finished, queue_full;
-        StorageUnavailableError when nothing could be stored within GIVE_UP_S.
+        StorageUnavailableError when nothing could be stored within GIVE_UP_S of the first failure.
         """
         ids = _NewIds()
 

@@ -14,18 +14,22 @@ JITTER: Final = 0.5
 
 
 class Patience:
-    """How long somebody goes on trying; made when the first try begins.
+    """How long somebody goes on trying.
 
-    :param give_up_s: after this time no further try begins.
+    :param give_up_s: counted from the first failure, because that one may have taken long: whoever
+        waits behind one that is frozen gets another try when the way is free.
     """
 
     def __init__(self, give_up_s: float) -> None:
         self._time = asyncio.get_running_loop().time
-        self._give_up_at = self._time() + give_up_s
+        self._give_up_s = give_up_s
+        self._give_up_at: float | None = None
         self._pause_s = FIRST_PAUSE_S
 
     async def after(self, error: StorageUnavailableError) -> None:
         """Wait for the next try; raises ``error`` when there is no time for one."""
+        if self._give_up_at is None:
+            self._give_up_at = self._time() + self._give_up_s
         pause_s = self._pause_s * (1 - JITTER * random.random())  # noqa: S311 - no secret
         if self._time() + pause_s > self._give_up_at:
             raise error

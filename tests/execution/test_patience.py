@@ -43,3 +43,12 @@ def test_when_there_is_no_time_for_another_try_the_error_is_raised_at_once():
         assert 1.5 - LONGEST_PAUSE_S <= time() - began <= 1.5
 
     run(scenario)
+
+
+def test_a_first_try_that_took_long_is_followed_by_another():
+    async def scenario(_kit):
+        patience = Patience(1.5)
+        await asyncio.sleep(60)
+        assert await pauses_of(patience, 1) != []
+
+    run(scenario)
