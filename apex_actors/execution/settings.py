@@ -10,7 +10,7 @@ class ExecutionSettings(BaseModel):
 
     runs_per_user: int = Field(default=3, ge=1)
     """Runs of one user at the same time, each in its own thread; more wait."""
-    runs_per_worker: int = Field(default=64, ge=1)
+    runs_per_worker: int = Field(default=128, ge=1)
     """Runs that one worker process holds at the same time."""
     waiting_per_user: int = Field(default=50, ge=1)
     """Runs of one user that may wait before new ones are refused with queue_full."""
