@@ -13,8 +13,8 @@ from apex_actors.gateway.metrics import GatewayMetrics
 from apex_actors.gateway.registry_messages import EventsCommitted, LogAdvanced
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.payloads import EventType, MessageRole
-from apex_actors.storage.cache import WakeUps
 from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.wake_ups import WakeUps
 
 logger = logging.getLogger(__name__)
 

@@ -49,12 +49,13 @@ from apex_actors.server.settings import Mode, Settings
 from apex_actors.server.stores import Stores
 from apex_actors.server.tuning import responsive
 from apex_actors.server.uvicorn_server import UvicornServer, listen
-from apex_actors.storage.cache import Cache, ResultCache, WakeUps
+from apex_actors.storage.cache import Cache, ResultCache
 from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers, default_data_dir
 from apex_actors.storage.link_key import read_link_key
 from apex_actors.storage.migrate import migrate
 from apex_actors.storage.retention import Retention
+from apex_actors.storage.wake_ups import WakeUps
 
 __all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
 
@@ -245,7 +246,7 @@ class Node:
         )
         self._stack.push_async_callback(bulk.close)
         await bulk.open()
-        cache = Cache(redis_url)
+        cache = Cache(redis_url, cluster=self._settings.redis_cluster)
         self._stack.push_async_callback(cache.close)
         # Apart from those of the analyses, which must not wait for minutes behind two files.
         importing = self._work_pool(self._settings.gateway.http.uploads_at_once)

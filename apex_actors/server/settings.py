@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """PostgreSQL 15 or later; None: the embedded one."""
     redis_url: SecretStr | None = None
     """Redis 6.2 or later, or Valkey; None: the embedded one."""
+    redis_cluster: bool = False
+    """Whether redis_url names a node of a cluster; the others are found from there."""
     database_connections: int = Field(default=10, ge=2)
     """Connections to PostgreSQL at most, for the short transactions that keep a server alive."""
     bulk_connections: int = Field(default=4, ge=2)

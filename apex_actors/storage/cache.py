@@ -1,37 +1,45 @@
-"""Redis or Valkey: the way to it, cached results, wake-ups. Nothing that only lives here."""
+"""Redis or Valkey, one server or a cluster: the way to it, and cached results.
 
-import asyncio
+Nothing that only lives here.
+"""
+
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from apex_actors.storage.errors import CacheUnavailableError
 
 #: Longer than a healthy server ever needs, short enough that nobody waits for a dead one.
 OPERATION_TIMEOUT_S: Final = 0.5
 
-#: How long a listener waits in one go, in seconds.
-LISTEN_PULSE_S: Final = 1.0
-
 RESULT_LIFE_S: Final = 24 * 3600
 
 PREFIX: Final = "apex"
 
+Client = Redis | RedisCluster
+
 
 class Cache:
-    """A connection pool to Redis or Valkey whose every failure is CacheUnavailableError."""
+    """A connection pool to Redis or Valkey whose every failure is CacheUnavailableError.
 
-    def __init__(self, url: str, *, timeout_s: float = OPERATION_TIMEOUT_S) -> None:
+    :param url: of the server, or of any node of a cluster: the others are found from there.
+    :param cluster: whether it is one.
+    """
+
+    def __init__(
+        self, url: str, *, cluster: bool = False, timeout_s: float = OPERATION_TIMEOUT_S
+    ) -> None:
         if not url:
             raise ValueError("a Redis URL is needed: set APEX_REDIS_URL or use the embedded server")
         self._timeout_s = timeout_s
-        self.client = self._connect(url)
+        self._connect = self._connect_cluster if cluster else self._connect_server
+        self.client: Client = self._connect(url)
 
     async def use(self, url: str) -> None:
         """Go on with another server: the embedded one has come back on another port."""
@@ -42,23 +50,29 @@ class Cache:
         """Close every connection."""
         await self.client.aclose()
 
-    def _connect(self, url: str) -> Redis:
-        return Redis.from_url(
-            url,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 1),
-            decode_responses=True,
+    def _connect_server(self, url: str) -> Client:
+        return Redis.from_url(url, **self._options())
+
+    def _connect_cluster(self, url: str) -> Client:
+        # What a lost node held is computed again; what the others hold is of use meanwhile.
+        return RedisCluster.from_url(url, require_full_coverage=False, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "socket_timeout": self._timeout_s,
+            "socket_connect_timeout": self._timeout_s,
+            "retry": Retry(NoBackoff(), 1),
+            "decode_responses": True,
             # What is no text of ours is no error either: it is found unreadable below.
-            encoding_errors="replace",
-        )
+            "encoding_errors": "replace",
+        }
 
     @asynccontextmanager
-    async def guarded(self) -> AsyncIterator[Redis]:
+    async def guarded(self) -> AsyncIterator[Client]:
         """The client, with its errors translated."""
         try:
             yield self.client
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             raise CacheUnavailableError("Redis or Valkey is away") from error
 
     async def is_up(self) -> bool:
@@ -101,43 +115,3 @@ class ResultCache:
             for name in names:  # one by one: on a cluster they lie on several nodes
                 pipeline.delete(name)
             await pipeline.execute()
-
-
-class WakeUps:
-    """Tells other processes that there is something to read or to do; carries no data.
-
-    A wake-up may be lost: whoever waits for one polls as well.
-    """
-
-    def __init__(self, cache: Cache, *, node: str) -> None:
-        self._cache = cache
-        self._node = node
-
-    async def wake(self, user_ids: Iterable[int], *, work: bool) -> None:
-        """The logs of these users have grown; ``work``: a run may be claimed."""
-        async with self._cache.guarded() as client, client.pipeline(transaction=False) as pipeline:
-            for user_id in user_ids:
-                pipeline.publish(f"{PREFIX}:wake:user", f"{self._node} {user_id}")
-            if work:
-                pipeline.publish(f"{PREFIX}:wake:work", f"{self._node} 0")
-            await pipeline.execute()
-
-    async def listen(self, *, on_user: Callable[[int], None], on_work: Callable[[], None]) -> None:
-        """Call back for each wake-up of another node; raises CacheUnavailableError when cut off."""
-        async with self._cache.guarded() as client, client.pubsub() as channel:
-            await channel.subscribe(f"{PREFIX}:wake:user", f"{PREFIX}:wake:work")
-            while True:
-                # A connection that was cut is made and subscribed anew by the next call.
-                message = await channel.get_message(
-                    ignore_subscribe_messages=True, timeout=LISTEN_PULSE_S
-                )
-                if message is None:
-                    await asyncio.sleep(0)
-                    continue
-                node, _, user = str(message["data"]).partition(" ")
-                if node == self._node or not user.isdecimal():
-                    continue
-                if message["channel"].endswith(":work"):
-                    on_work()
-                else:
-                    on_user(int(user))

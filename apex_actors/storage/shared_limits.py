@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from apex_actors.storage.cache import PREFIX, Cache
+from apex_actors.storage.cache import PREFIX, Cache, Client
 from apex_actors.storage.errors import CacheUnavailableError
 
 #: All keys of one shard lie in one slot of a cluster, so that one script may take many of them;
@@ -177,7 +176,7 @@ class SharedLimits:
 
     def _head(
         self, terms: Sequence[BucketTerms], window_s: float, connection_cap: int
-    ) -> tuple[object, ...]:
+    ) -> tuple[str | float, ...]:
         membership = cast("Membership", self._membership)
         return (
             self._process,
@@ -196,7 +195,7 @@ class SharedLimits:
 @dataclass(frozen=True, slots=True)
 class _Call:
     keys: tuple[str, ...]
-    arguments: tuple[object, ...]
+    arguments: tuple[str | float, ...]
 
 
 class _Script:
@@ -207,7 +206,7 @@ class _Script:
         self._text = resource.read_text(encoding="utf-8")
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Redis, calls: Sequence[_Call]) -> list[Any]:
+    async def run(self, client: Client, calls: Sequence[_Call]) -> list[Any]:
         """Run all calls in one pipeline; in a second one those that the server did not know."""
         answers = await self._pipeline(client, calls, known=True)
         unknown = [
@@ -222,14 +221,13 @@ class _Script:
                 raise CacheUnavailableError("Redis or Valkey does not run our scripts") from answer
         return answers
 
-    async def _pipeline(self, client: Redis, calls: Sequence[_Call], *, known: bool) -> list[Any]:
+    async def _pipeline(self, client: Client, calls: Sequence[_Call], *, known: bool) -> list[Any]:
         async with client.pipeline(transaction=False) as pipeline:
             for call in calls:
-                arguments = (len(call.keys), *call.keys, *call.arguments)
-                if known:
-                    pipeline.evalsha(self._sha, *cast("tuple[Any, ...]", arguments))
-                else:
-                    pipeline.eval(self._text, *cast("tuple[Any, ...]", arguments))
+                # By its plain name: redis-py keeps pipelines of a cluster from the method, because
+                # it cannot tell by its arguments where a script goes; ours have keys of one slot.
+                head = ("EVALSHA", self._sha) if known else ("EVAL", self._text)
+                pipeline.execute_command(*head, len(call.keys), *call.keys, *call.arguments)
             return await pipeline.execute(raise_on_error=False)
 
 

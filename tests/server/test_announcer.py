@@ -16,6 +16,7 @@ from apex_actors.protocol import Event, LogCheck, RunGrammar, is_event
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay, WakeUser, WakeWorkers
 from apex_actors.server.node import Node, Part
 from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.wake_ups import CHANNEL
 
 QUESTION = json.dumps({"type": "user_message", "text": "Analyze my AI costs"})
 
@@ -177,7 +178,7 @@ async def listeners(node, count):
     """Wait until so many nodes listen."""
     client = node.stores.cache.client
     async with asyncio.timeout(5):
-        while (await client.pubsub_numsub("apex:wake:user"))[0][1] < count:  # noqa: ASYNC110 - only the server knows
+        while (await client.pubsub_numsub(CHANNEL))[0][1] < count:  # noqa: ASYNC110 - only the server knows
             await asyncio.sleep(0.01)
 
 
@@ -202,7 +203,7 @@ async def test_without_wake_ups_the_poll_brings_the_events_of_another_node(nodes
     async def deaf(*_, **__):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("apex_actors.storage.cache.WakeUps.listen", deaf)
+    monkeypatch.setattr("apex_actors.storage.wake_ups.WakeUps.listen", deaf)
     gateway = await nodes(Part.GATEWAY, poll_interval_s=0.2)
     await nodes(Part.WORKER)
     async with open_socket(gateway) as socket:

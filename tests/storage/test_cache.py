@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import time
 
 import pytest
@@ -13,9 +12,9 @@ from apex_actors.storage.cache import (
     RESULT_LIFE_S,
     Cache,
     ResultCache,
-    WakeUps,
 )
 from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.wake_ups import WakeUps
 
 #: The architecture's bound: with the cache away an operation costs a second, and no more.
 BOUND_S = 1.0
@@ -122,90 +121,6 @@ async def test_promise_11_what_others_have_put_there_counts_as_nothing(cache):
     await cache.client.set("apex:result:bytes", b"\xff\xfe")
     for key in ("key", "list", "bytes"):
         assert await ResultCache(cache).get(key) is None
-
-
-class Ears:
-    """Listens, as a node does, and remembers."""
-
-    def __init__(self, cache, node="b"):
-        self.users = []
-        self.works = 0
-        self.task = asyncio.create_task(
-            WakeUps(cache, node=node).listen(on_user=self.users.append, on_work=self._work)
-        )
-
-    def _work(self):
-        self.works += 1
-
-    async def stop(self):
-        # redis-py swallows a cancellation that meets it at connecting.
-        while not self.task.done():
-            self.task.cancel()
-            await asyncio.wait([self.task], timeout=0.1)
-
-
-async def listening(cache, count=1):
-    async with asyncio.timeout(5):
-        while (await cache.client.pubsub_numsub("apex:wake:user"))[0][1] != count:  # noqa: ASYNC110 - only the server knows
-            await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def ears(cache):
-    ears = Ears(cache)
-    await listening(cache)
-    yield ears
-    await ears.stop()
-
-
-async def test_wake_ups_reach_other_nodes_and_not_the_own(cache, ears, eventually):
-    await WakeUps(cache, node="b").wake([5], work=True)
-    await WakeUps(cache, node="a").wake([1, 2], work=True)
-    await eventually(lambda: ears.works)
-    assert (ears.users, ears.works) == ([1, 2], 1)
-
-
-async def test_an_idle_listener_is_not_cut_by_the_time_limit_of_commands(cache, ears, eventually):
-    quiet_until = time.monotonic() + 2.5 * OPERATION_TIMEOUT_S
-    await eventually(lambda: time.monotonic() > quiet_until)
-    assert not ears.task.done()
-    await WakeUps(cache, node="a").wake([1], work=False)
-    await eventually(lambda: ears.users)
-
-
-async def test_a_wake_up_that_nobody_can_read_is_passed_over(cache, ears, eventually, caplog):
-    caplog.set_level(logging.CRITICAL)
-    for nonsense in ("", "x", "node user", b"\xff 1", "a 99999999999999999999999"):
-        await cache.client.publish("apex:wake:user", nonsense)
-    await WakeUps(cache, node="a").wake([3], work=False)
-    await eventually(lambda: 3 in ears.users)
-    assert not ears.task.done()
-
-
-async def test_a_listener_whose_connection_is_cut_hears_again(cache, ears, eventually):
-    await cache.client.client_kill_filter(_type="pubsub")
-    if ears.task.done():
-        assert isinstance(ears.task.exception(), CacheUnavailableError)
-        return
-    await listening(cache)
-    await WakeUps(cache, node="a").wake([3], work=False)
-    await eventually(lambda: ears.users == [3])
-
-
-async def test_a_listener_whose_server_is_gone_says_so_and_the_next_one_uses_the_new_server(
-    redis_url, relay, eventually
-):
-    cache = Cache(relay.url)
-    ears = Ears(cache)
-    await listening(cache)
-    await relay.cut()
-    await eventually(ears.task.done)
-    assert isinstance(ears.task.exception(), CacheUnavailableError)
-    await cache.use(redis_url)
-    again = Ears(cache)
-    await listening(cache)
-    await again.stop()
-    await cache.close()
 
 
 async def test_a_cache_without_a_url_says_what_to_do():
