@@ -12,6 +12,7 @@ from apex_actors.execution.factory import ExecutionEngineFactory
 from apex_actors.execution.janitor import LookForDeletions, RetentionJanitor, ThreadJanitor
 from apex_actors.execution.journal import Journal, RunJournal
 from apex_actors.execution.ledger import RunLedger, Said
+from apex_actors.execution.making import Making
 from apex_actors.execution.pipeline import Answer, Pipeline, RunAssignment, RunEnded, StopWork
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.run_queue import Priority
@@ -33,6 +34,7 @@ __all__ = [
     "ExecutionSettings",
     "Journal",
     "LookForDeletions",
+    "Making",
     "MessageToAccept",
     "Pipeline",
     "Priority",

@@ -1,10 +1,13 @@
 """For whom, in which thread and until when a run works: one frozen value for all its actors."""
 
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from apex_actors.storage.runs import Run
 
 
 class UserExecutionContext(BaseModel):
@@ -36,6 +39,24 @@ class UserExecutionContext(BaseModel):
     """IANA name of the zone in which the user's days begin."""
     trace_id: str = Field(min_length=1, max_length=64)
     """Ties log lines, events and traces of the run together."""
+
+    @classmethod
+    def of(cls, run: Run, *, run_limit_s: float) -> Self:
+        """The context of the next attempt at ``run``, which begins now."""
+        started_at = run.started_at or datetime.now(UTC)
+        return cls(
+            org=run.org,
+            sub=run.sub,
+            user_id=run.user_id,
+            thread_id=run.thread_id,
+            run_id=run.run_id,
+            message_id=run.message_id,
+            question=run.question,
+            attempt=run.attempt + 1,
+            deadline=started_at + timedelta(seconds=run_limit_s),
+            time_zone=run.time_zone,
+            trace_id=uuid4().hex,
+        )
 
     @field_validator("time_zone")
     @classmethod

@@ -4,26 +4,26 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from apex_actors.actors import ActorDeadError, ActorRef, ChildFailed, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.journal import CloseBook, Journal, OpenBook, RunJournal
 from apex_actors.execution.ledger import RunLedger
+from apex_actors.execution.making import Making
 from apex_actors.execution.pipeline import (
     Answer,
     Pipeline,
     RunAssignment,
     RunEnded,
     StopWork,
+    stored_answer,
 )
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.settings import ExecutionSettings
-from apex_actors.protocol.payloads import AgentStatus
 from apex_actors.storage.database import Database
 from apex_actors.storage.errors import LeaseLostError, StorageUnavailableError
 from apex_actors.storage.event_log import EventLog
@@ -57,9 +57,21 @@ class Cancel:
 @dataclass(slots=True)
 class _Active:
     assignment: RunAssignment
+    pipeline_name: str
     pipeline: Pipeline | None
     """None: this node knows no pipeline of the run's name."""
     supervisor: ActorRef[Any] | None = None
+    """None while none can be made."""
+    failures: int = 0
+    """How often making it has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TryAgain:
+    """To make the supervisor of a run."""
+
+    run_id: UUID
+    fence_id: UUID
 
 
 class UserExecutionEngine(LoopActor):
@@ -67,6 +79,7 @@ class UserExecutionEngine(LoopActor):
 
     Receives Execute, Cancel and Abandon from the worker, RunEnded from supervisors, ChildFailed
     from the runtime. Tells supervisors StopWork, and the worker RunEnded, once for each Execute.
+    A supervisor that cannot be made is tried again, and then its run fails.
     Owns no state that is not in the database: when this actor or its node dies, the runs are
     claimed again and go on.
     """
@@ -80,6 +93,7 @@ class UserExecutionEngine(LoopActor):
         announcer: Announcer,
         pipelines: "dict[str, Pipeline]",
         settings: ExecutionSettings,
+        making: Making,
     ) -> None:
         super().__init__()
         self._user_id = user_id
@@ -89,6 +103,7 @@ class UserExecutionEngine(LoopActor):
         self._announcer = announcer
         self._pipelines = pipelines
         self._settings = settings
+        self._making = making
         self._active: dict[UUID, _Active] = {}
         self._journal = self.start_child(
             Journal,
@@ -99,20 +114,23 @@ class UserExecutionEngine(LoopActor):
         )
 
     def on_receive(self, message: object) -> object:
+        work: object
         match message:
             case Execute(run, claim):
-                return self._execute(run, claim)
+                work = self._execute(run, claim)
             case RunEnded(_, run_id, fence_id):
-                return self._close(run_id, fence_id)
+                work = self._close(run_id, fence_id)
+            case _TryAgain(run_id, fence_id):
+                work = self._try_again(run_id, fence_id)
             case Cancel(run_id):
-                self._cancel(run_id)
+                work = self._cancel(run_id)
             case Abandon(run_id):
-                return self._close(run_id)
+                work = self._close(run_id)
             case ChildFailed(child, error):
-                return self._child_failed(child, error)
+                work = self._child_failed(child, error)
             case _:
-                return super().on_receive(message)
-        return None
+                work = super().on_receive(message)
+        return work
 
     async def _execute(self, run: Run, claim: Claim) -> None:
         stale = self._active.pop(run.run_id, None)
@@ -128,7 +146,7 @@ class UserExecutionEngine(LoopActor):
             self._worker.tell(RunEnded(self._user_id, run.run_id, claim.fence_id))
             return
         pipeline = self._pipelines.get(run.pipeline)
-        active = self._active[run.run_id] = _Active(assignment, pipeline)
+        active = self._active[run.run_id] = _Active(assignment, run.pipeline, pipeline)
         if run.cancel_requested:
             await self._end_cancelled(active)
             return
@@ -138,30 +156,36 @@ class UserExecutionEngine(LoopActor):
         if pipeline is None:
             await self._fail(active, LookupError("no pipeline of the run's name is served here"))
             return
+        await self._start_supervisor(active, pipeline)
+
+    async def _start_supervisor(self, active: _Active, pipeline: Pipeline) -> None:
+        context = active.assignment.context
+        part = f"supervisors of {active.pipeline_name}"
         try:
-            active.supervisor = pipeline.start_supervisor(self, assignment)
-        except Exception as error:
-            logger.exception("run %s has no supervisor", run.run_id)
-            await self._fail(active, error)
+            active.supervisor = pipeline.start_supervisor(self, active.assignment)
+        except Exception as error:  # noqa: BLE001 - noted, and in the run's report at last
+            active.failures += 1
+            pause_s = self._making.failed(part, error, failures=active.failures)
+            if pause_s is None:
+                await self._fail(active, error)
+            else:
+                again = _TryAgain(context.run_id, active.assignment.fence_id)
+                self.tell_later(pause_s, again)
+        else:
+            self._making.worked(part)
+
+    async def _try_again(self, run_id: UUID, fence_id: UUID) -> None:
+        active = self._active.get(run_id)
+        if active is None or active.assignment.fence_id != fence_id:
+            return  # it has ended meanwhile, or a new attempt is under way
+        if active.pipeline is not None:
+            await self._start_supervisor(active, active.pipeline)
 
     async def _assign(self, run: Run, claim: Claim) -> RunAssignment:
         resumed = run.started_at is not None
         ledger = RunLedger.of(await self._log.read_run(run.run_id)) if resumed else RunLedger()
         steps = tuple(await self._runs.steps(run.run_id)) if resumed else ()
-        started_at = run.started_at or datetime.now(UTC)
-        context = UserExecutionContext(
-            org=run.org,
-            sub=run.sub,
-            user_id=run.user_id,
-            thread_id=run.thread_id,
-            run_id=run.run_id,
-            message_id=run.message_id,
-            question=run.question,
-            attempt=run.attempt + 1,
-            deadline=started_at + timedelta(seconds=self._settings.run_limit_s),
-            time_zone=run.time_zone,
-            trace_id=uuid4().hex,
-        )
+        context = UserExecutionContext.of(run, run_limit_s=self._settings.run_limit_s)
         self._journal.tell(OpenBook(run.run_id, claim.fence_id, ledger))
         return RunAssignment(
             context=context,
@@ -180,17 +204,20 @@ class UserExecutionEngine(LoopActor):
             if active.supervisor is child:
                 await self._fail(active, error)
 
-    def _cancel(self, run_id: UUID) -> None:
+    async def _cancel(self, run_id: UUID) -> None:
         active = self._active.get(run_id)
-        if active is None or active.supervisor is None:
+        if active is None:
             return  # it has ended meanwhile
+        if active.supervisor is None:
+            await self._end_cancelled(active)
+            return
         # The supervisor takes it between two of its own commits: a run that is being completed
         # completes, and one that is being failed fails.
         with contextlib.suppress(ActorDeadError):
             active.supervisor.tell(StopWork())
 
     async def _end_cancelled(self, active: _Active) -> None:
-        """The mark was there before the work began: nobody begins it."""
+        """The mark was there before the work began, or there is nobody to do it."""
         await self._end(active, RunExits(active.assignment).cancelled)
 
     async def _fail(self, active: _Active, error: BaseException) -> None:
@@ -207,25 +234,8 @@ class UserExecutionEngine(LoopActor):
         await self._close(active.assignment.context.run_id)
 
     async def _answer(self, active: _Active) -> Answer | None:
-        """What the steps stored so far allow to answer."""
         run_id = active.assignment.context.run_id
-        # Read anew: a supervisor that died may have stored some.
-        steps = await self._runs.steps(run_id)
-        if active.pipeline is None:
-            return None
-        try:
-            return active.pipeline.answer(
-                run_id,
-                {
-                    step.agent: step.result
-                    for step in steps
-                    if step.status is not AgentStatus.FAILED
-                },
-            )
-        except Exception:
-            # Results that nobody can read must not keep the run from ending.
-            logger.exception("run %s: its results allow no answer", run_id)
-            return None
+        return await stored_answer(self._runs, active.pipeline, run_id)
 
     async def _close(self, run_id: UUID, fence_id: UUID | None = None) -> None:
         active = self._active.get(run_id)

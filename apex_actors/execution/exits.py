@@ -2,10 +2,13 @@
 
 import traceback
 from datetime import UTC, datetime
-from uuid import uuid4
+from typing import Protocol
+from uuid import UUID, uuid4
 
+from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.ledger import Said
-from apex_actors.execution.pipeline import Answer, RunAssignment
+from apex_actors.execution.pipeline import Answer
+from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.protocol.payloads import (
     AgentCompleted,
     AgentName,
@@ -19,7 +22,7 @@ from apex_actors.protocol.payloads import (
     RunFinished,
     RunStatus,
 )
-from apex_actors.storage.runs import EndRun, StoreAnswer, StoreErrorReport
+from apex_actors.storage.runs import EndRun, StoreAnswer, StoreErrorReport, Write
 
 TERMINAL_MESSAGES = {
     RunStatus.FAILED: "The run failed. The operator finds the reason under the report id.",
@@ -28,10 +31,36 @@ TERMINAL_MESSAGES = {
 }
 
 
+class ClosingJournal(Protocol):
+    """What a run's last words are committed by; ``RunJournal`` is one."""
+
+    async def commit_said(self, said: tuple[Said, ...], writes: tuple[Write, ...]) -> None: ...
+
+    async def commit_closing(
+        self, reason: str, said: tuple[Said, ...], writes: tuple[Write, ...]
+    ) -> None: ...
+
+
+class Leaving(Protocol):
+    """A run that is to end; ``RunAssignment`` is one."""
+
+    @property
+    def context(self) -> UserExecutionContext: ...
+
+    @property
+    def journal(self) -> ClosingJournal: ...
+
+    @property
+    def fence_id(self) -> UUID: ...
+
+    @property
+    def settings(self) -> ExecutionSettings: ...
+
+
 class RunExits:
     """Ends one run, once; every method commits and may raise what ``RunJournal.commit`` raises."""
 
-    def __init__(self, assignment: RunAssignment) -> None:
+    def __init__(self, assignment: Leaving) -> None:
         self._assignment = assignment
 
     async def completed(

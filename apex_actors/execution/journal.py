@@ -1,25 +1,18 @@
 """Journal, then send: what a run says is durable before anybody sees it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 
 from apex_actors.actors import ActorRef, Future, LoopActor
+from apex_actors.execution.committer import Committer, draft_of
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.ledger import RunLedger, Said
-from apex_actors.execution.patience import Patience
 from apex_actors.execution.publishing import Announcer
-from apex_actors.protocol.events import Event
 from apex_actors.protocol.payloads import AgentName, EventPayload
-from apex_actors.storage import event_log
 from apex_actors.storage.database import Database
-from apex_actors.storage.errors import LeaseLostError, StorageUnavailableError
 from apex_actors.storage.event_log import Draft
-from apex_actors.storage.runs import Write, hold_fence, lease_is_lost
-
-logger = logging.getLogger(__name__)
+from apex_actors.storage.runs import Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +74,9 @@ class Journal(LoopActor):
         self, *, user_id: int, database: Database, announcer: Announcer, give_up_s: float
     ) -> None:
         super().__init__()
-        self._user_id = user_id
-        self._database = database
-        self._announcer = announcer
-        self._give_up_s = give_up_s
+        self._committer = Committer(
+            user_id=user_id, database=database, announcer=announcer, give_up_s=give_up_s
+        )
         self._books: dict[UUID, _Book] = {}
         self._flush_due = False
 
@@ -116,7 +108,7 @@ class Journal(LoopActor):
             said = (*book.ledger.close_all(message.close_reason), *said)
         elif message.abort_tools:
             said = (*book.ledger.close_tools(), *said)
-        drafts = tuple(_draft(message.context, item) for item in said)
+        drafts = tuple(draft_of(message.context, item) for item in said)
         for item, draft in zip(said, drafts, strict=True):
             book.ledger.note(item, draft.ts)
         book.waiting.append((message, drafts))
@@ -138,7 +130,7 @@ class Journal(LoopActor):
         drafts = [draft for _, drafts in waiting for draft in drafts]
         writes = [write for append, _ in waiting for write in append.writes]
         try:
-            events = await self._commit_with_patience(book.fence_id, drafts, writes)
+            events = await self._committer.commit(book.fence_id, drafts, writes)
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit decides
             book.error = error
             for append, _ in waiting:
@@ -146,40 +138,7 @@ class Journal(LoopActor):
             return
         for append, _ in waiting:
             append.committed.set(None)
-        self._announcer.events_committed(self._user_id, events)
-
-    async def _commit_with_patience(
-        self, fence_id: UUID, drafts: Sequence[Draft], writes: Sequence[Write]
-    ) -> list[Event]:
-        patience = Patience(self._give_up_s)
-        outcome_unknown = False
-        while True:
-            try:
-                async with self._database.pipelined() as connection:
-                    if outcome_unknown:
-                        done = await event_log.find(connection, self._user_id, drafts)
-                        if done is not None:
-                            return done
-                    appending = await event_log.append(connection, self._user_id, drafts)
-                    fence = await hold_fence(connection, fence_id)
-                    for write in writes:
-                        await write.apply(connection)
-                    events = await appending.events()
-                    await fence.held()
-                return events
-            except LeaseLostError:
-                raise
-            except StorageUnavailableError as error:
-                await patience.after(error)
-                logger.warning("a commit failed and is tried again: %s", error)
-            except Exception as error:
-                # The writes are sent before the fence has answered: behind a lost lease they meet
-                # what the next worker has stored, and their errors come first.
-                if await lease_is_lost(self._database, fence_id):
-                    raise LeaseLostError("the run was taken over, its writes failed") from error
-                raise
-            # The connection may have been lost between COMMIT and its answer.
-            outcome_unknown = True
+        self._committer.announce(events)
 
 
 class RunJournal:
@@ -229,17 +188,6 @@ class RunJournal:
 
 def _said(agent: AgentName | None, payloads: tuple[EventPayload, ...]) -> tuple[Said, ...]:
     return tuple(Said(agent, payload) for payload in payloads)
-
-
-def _draft(context: UserExecutionContext, said: Said) -> Draft:
-    return Draft(
-        payload=said.payload,
-        thread_id=context.thread_id,
-        run_id=context.run_id,
-        agent=said.agent,
-        attempt=context.attempt,
-        ts=datetime.now(UTC),
-    )
 
 
 def _fail(append: Append, error: Exception) -> None:

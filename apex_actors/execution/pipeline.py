@@ -1,5 +1,6 @@
 """What a pipeline of agents gets from the execution of runs, and what it gives back."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,8 +11,10 @@ from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.journal import RunJournal
 from apex_actors.execution.ledger import RunLedger
 from apex_actors.execution.settings import ExecutionSettings
-from apex_actors.protocol.payloads import AgentName, Artifact
-from apex_actors.storage.runs import StepRecord
+from apex_actors.protocol.payloads import AgentName, AgentStatus, Artifact
+from apex_actors.storage.runs import RunStore, StepRecord
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,21 @@ class Pipeline(Protocol):
     def answer(self, run_id: UUID, results: Mapping[AgentName, Mapping[str, Any]]) -> Answer | None:
         """The answer of the run that these stored results allow; None where they allow none.
 
-        Asked by the engine where a run ends without a supervisor.
+        Asked where a run ends without a supervisor.
         """
         ...
+
+
+async def stored_answer(runs: RunStore, pipeline: Pipeline | None, run_id: UUID) -> Answer | None:
+    """What the steps stored so far allow to answer where a run ends without a supervisor."""
+    # Read anew: a supervisor that died may have stored some.
+    steps = await runs.steps(run_id)
+    if pipeline is None:
+        return None
+    results = {step.agent: step.result for step in steps if step.status is not AgentStatus.FAILED}
+    try:
+        return pipeline.answer(run_id, results)
+    except Exception:
+        # Results that nobody can read must not keep the run from ending.
+        logger.exception("run %s: its results allow no answer", run_id)
+        return None

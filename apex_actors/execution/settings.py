@@ -33,6 +33,10 @@ class ExecutionSettings(BaseModel):
     """How often is looked for waiting runs that nobody has started though they may start."""
     max_attempts: int = Field(default=5, ge=1)
     """Workers that may try a run before it fails."""
+    making_retries: int = Field(default=3, ge=0, le=10)
+    """How often an engine or a supervisor that cannot be made is tried again before its run fails."""
+    making_pause_s: float = Field(default=0.5, gt=0)
+    """Pause before the first of these retries; doubled before each further one."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "ExecutionSettings":

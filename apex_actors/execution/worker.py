@@ -30,6 +30,14 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class _TryAgain:
+    """To make the engine of a run that was claimed."""
+
+    run_id: UUID
+    fence_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class _Poll:
     pass
 
@@ -45,6 +53,15 @@ class _Engine:
     runs: set[UUID] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class _Unbegun:
+    """A run whose engine could not be made so far."""
+
+    run: Run
+    claim: Claim
+    failures: int = 0
+
+
 class Worker(LoopActor):
     """Claims runs in batches and hands each to the engine of its user.
 
@@ -52,6 +69,8 @@ class Worker(LoopActor):
     engines: an engine lives while its user has a run here. When this actor stops, its engines
     stop first and the runs are given back, so that another worker goes on at once. Each look for
     work is also a look for marks on the runs that are held: it tells their engines Cancel, once.
+    A run whose engine cannot be made is tried again; then a RunEnder ends it. Neither that nor
+    whatever else befalls one run or one engine ends this actor.
     """
 
     def __init__(
@@ -69,6 +88,7 @@ class Worker(LoopActor):
         self._settings = settings
         self._engines: dict[int, _Engine] = {}
         self._claims: dict[UUID, tuple[Claim, int]] = {}
+        self._unbegun: dict[UUID, _Unbegun] = {}
         self._cancelling: set[UUID] = set()
         self._draining = False
         self._poll_due = False
@@ -88,6 +108,8 @@ class Worker(LoopActor):
                 return self._poll()
             case _ExtendLeases():
                 return self._extend()
+            case _TryAgain(run_id, fence_id):
+                self._try_again(run_id, fence_id)
             case RunEnded(user_id, run_id, fence_id):
                 self._run_ended(user_id, run_id, fence_id)
             case Drain():
@@ -133,7 +155,10 @@ class Worker(LoopActor):
             return
         for run_id in marked:
             self._cancelling.add(run_id)
-            self._tell_engine(run_id, Cancel(run_id))
+            if run_id in self._unbegun:
+                self._end_unbegun(run_id, None)
+            else:
+                self._tell_engine(run_id, Cancel(run_id))
 
     async def _claim(self) -> None:
         free = self._settings.runs_per_worker - len(self._claims)
@@ -166,16 +191,55 @@ class Worker(LoopActor):
         if engine is not None and _is_dead(engine):
             # Its ChildFailed is still behind us in the mailbox.
             self._forget(run.user_id)
-            engine = None
-        if engine is None:
-            ref = self._factory.start_engine(self, run.user_id)
-            engine = self._engines[run.user_id] = _Engine(ref)
-        engine.runs.add(run.run_id)
         self._claims[run.run_id] = (claim, run.user_id)
         # What an older attempt was told, this one was not; a mark that is there already is loaded
         # with the run.
         self._cancelling.discard(run.run_id)
-        engine.ref.tell(Execute(run, claim))
+        self._begin(_Unbegun(run, claim))
+
+    def _begin(self, unbegun: _Unbegun) -> None:
+        run = unbegun.run
+        try:
+            engine = self._engine_of(run.user_id)
+        except Exception as error:  # noqa: BLE001 - noted, and in the run's report at last
+            unbegun.failures += 1
+            self._unbegun[run.run_id] = unbegun
+            pause_s = self._factory.making.failed("engines", error, failures=unbegun.failures)
+            if run.cancel_requested:
+                self._end_unbegun(run.run_id, None)
+            elif pause_s is None:
+                self._end_unbegun(run.run_id, error)
+            else:
+                self.tell_later(pause_s, _TryAgain(run.run_id, unbegun.claim.fence_id))
+            return
+        self._unbegun.pop(run.run_id, None)
+        engine.runs.add(run.run_id)
+        engine.ref.tell(Execute(run, unbegun.claim))
+
+    def _engine_of(self, user_id: int) -> _Engine:
+        engine = self._engines.get(user_id)
+        if engine is not None and _is_dead(engine):
+            self._forget(user_id)
+            engine = None
+        if engine is None:
+            ref = self._factory.start_engine(self, user_id)
+            self._factory.making.worked("engines")
+            engine = self._engines[user_id] = _Engine(ref)
+        return engine
+
+    def _try_again(self, run_id: UUID, fence_id: UUID) -> None:
+        unbegun = self._unbegun.get(run_id)
+        if unbegun is not None and unbegun.claim.fence_id == fence_id:
+            self._begin(unbegun)
+
+    def _end_unbegun(self, run_id: UUID, error: Exception | None) -> None:
+        unbegun = self._unbegun.pop(run_id)
+        try:
+            self._factory.start_ender(self, unbegun.run, unbegun.claim, error)
+        except Exception:
+            # Its lease is kept no longer: it is claimed again, here or by a worker that fares better.
+            logger.exception("run %s could not be ended", run_id)
+            del self._claims[run_id]
 
     def _run_ended(self, user_id: int, run_id: UUID, fence_id: UUID | None) -> None:
         held = self._claims.get(run_id)
@@ -224,7 +288,11 @@ class Worker(LoopActor):
             logger.exception("leases were not extended")
             return
         for fence_id, run_id in fences.items():
-            if fence_id not in held:
+            if fence_id in held:
+                continue
+            if self._unbegun.pop(run_id, None) is not None:
+                del self._claims[run_id]
+            else:
                 self._tell_engine(run_id, Abandon(run_id))
 
 

@@ -20,6 +20,7 @@ from apex_actors.execution import (
     Cancellation,
     Drain,
     ExecutionEngineFactory,
+    Making,
     RetentionJanitor,
     RunSweeper,
     ThreadJanitor,
@@ -114,6 +115,7 @@ class Node:
         self._announcer = NodeAnnouncer(self.metrics)
         self.registry: ActorRef[ConnectionRegistry] | None = None
         self._worker: ActorRef[Worker] | None = None
+        self._making: Making | None = None
         self._gateway: GatewayPart | None = None
         self._health: Health | None = None
         self._threads: ThreadService
@@ -299,6 +301,7 @@ class Node:
             pipelines={CostPipeline.name: pipeline},
             settings=self._settings.execution,
         )
+        self._making = factory.making
         self._worker = self._start_vital(
             Worker,
             name=self.name,
@@ -346,10 +349,14 @@ class Node:
         checks = {"database": self.stores.database.is_up, "cache": self.stores.cache.is_up}
         if self._worker is not None:
             checks["worker"] = self._worker_is_up
+            checks["agents"] = self._agents_are_up
         return Health(checks, required=frozenset({"database"}))
 
     async def _worker_is_up(self) -> bool:
         return self._worker is not None and self._worker.is_alive()
+
+    async def _agents_are_up(self) -> bool:
+        return self._making is not None and self._making.works
 
     def _handlers(self) -> tuple[HandlerPart, ...]:
         stores, execution = self.stores, self._settings.execution

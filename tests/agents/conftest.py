@@ -176,8 +176,8 @@ class Scene:
     def limit(self, **settings):
         self.settings = self.settings.model_copy(update=settings)
 
-    def start_worker(self, runs=None):
-        factory = ExecutionEngineFactory(
+    def start_worker(self, runs=None, *, factory_class=ExecutionEngineFactory):
+        factory = factory_class(
             database=self.database,
             announcer=self.announcer,
             pipelines={"scripted": self.pipeline},
@@ -192,11 +192,13 @@ class Scene:
         self.workers.append(worker)
         return worker
 
-    async def accept(self):
+    async def accept(self, user_id=None):
         acceptance = Acceptance(
             database=self.database, announcer=self.announcer, settings=self.settings
         )
-        message = MessageToAccept(user_id=self.user_id, text="How much?", pipeline="scripted")
+        message = MessageToAccept(
+            user_id=user_id or self.user_id, text="How much?", pipeline="scripted"
+        )
         return await acceptance.accept(message)
 
     async def cancel(self, run_id):
