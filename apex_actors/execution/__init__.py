@@ -20,7 +20,7 @@ from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.execution.sweeper import RunSweeper
 from apex_actors.execution.threads import ThreadService
 from apex_actors.execution.work_pool import WorkPool
-from apex_actors.execution.worker import Drain, WorkAvailable, Worker
+from apex_actors.execution.worker import Drain, HandOver, WorkAvailable, Worker
 
 __all__ = [
     "Acceptance",
@@ -32,6 +32,7 @@ __all__ = [
     "Drain",
     "ExecutionEngineFactory",
     "ExecutionSettings",
+    "HandOver",
     "Journal",
     "LookForDeletions",
     "Making",

@@ -150,7 +150,8 @@ class UserExecutionEngine(LoopActor):
         if run.cancel_requested:
             await self._end_cancelled(active)
             return
-        if assignment.context.attempt > self._settings.max_attempts:
+        # Attempts that only ended because their worker stopped are not held against the run.
+        if assignment.context.attempt - run.handovers > self._settings.max_attempts:
             await self._fail(active, RuntimeError("the run was tried too often"))
             return
         if pipeline is None:

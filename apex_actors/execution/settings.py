@@ -32,7 +32,8 @@ class ExecutionSettings(BaseModel):
     sweep_interval_s: float = Field(default=5.0, gt=0)
     """How often is looked for waiting runs that nobody has started though they may start."""
     max_attempts: int = Field(default=5, ge=1)
-    """Workers that may try a run before it fails."""
+    """Workers that may try a run before it fails; those that stopped in order and gave it back do
+    not count."""
     making_retries: int = Field(default=3, ge=0, le=10)
     """How often an engine or a supervisor that cannot be made is tried again before its run fails."""
     making_pause_s: float = Field(default=0.5, gt=0)

@@ -1,6 +1,8 @@
 """The worker of a node: claims runs, keeps their leases, starts and stops engines."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +29,11 @@ class WorkAvailable:
 @dataclass(frozen=True, slots=True)
 class Drain:
     """Claim nothing more; answered with the number of runs still under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Stop what is under way and give it back; answered with the number of runs given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,11 @@ class _Unbegun:
 class Worker(LoopActor):
     """Claims runs in batches and hands each to the engine of its user.
 
-    Receives WorkAvailable, Drain, RunEnded and ChildFailed of engines. Owns the leases and the
-    engines: an engine lives while its user has a run here. When this actor stops, its engines
-    stop first and the runs are given back, so that another worker goes on at once. Each look for
+    Receives WorkAvailable, Drain, HandOver, RunEnded and ChildFailed of engines. Owns the leases
+    and the engines: an engine lives while its user has a run here. When this actor is told to hand
+    over, or stops, its engines stop first and the runs are given back, so that another worker goes
+    on at once, and the attempt does not count. When it dies of an error it gives nothing back: what
+    kills workers must use up its attempts, and the leases end by themselves. Each look for
     work is also a look for marks on the runs that are held: it tells their engines Cancel, once.
     A run whose engine cannot be made is tried again; then a RunEnder ends it. Neither that nor
     whatever else befalls one run or one engine ends this actor.
@@ -90,6 +99,8 @@ class Worker(LoopActor):
         self._claims: dict[UUID, tuple[Claim, int]] = {}
         self._unbegun: dict[UUID, _Unbegun] = {}
         self._cancelling: set[UUID] = set()
+        self._claiming: asyncio.Task[list[Claim]] | None = None
+        """A claim whose runs are not in ``_claims`` yet."""
         self._draining = False
         self._poll_due = False
 
@@ -115,6 +126,9 @@ class Worker(LoopActor):
             case Drain():
                 self._draining = True
                 return len(self._claims)
+            case HandOver():
+                self._draining = True
+                return self._hand_over()
             case ChildFailed(child, _):
                 self._engine_failed(child)
             case _:
@@ -122,13 +136,36 @@ class Worker(LoopActor):
         return None
 
     async def on_stop(self) -> None:  # type: ignore[override]  # hooks of the loop may be async
-        # The engines have stopped: nothing of ours writes any more.
-        fences = [claim.fence_id for claim, _ in self._claims.values()]
-        if fences:
-            try:
-                await self._runs.release(fences)
-            except StorageError as error:
-                logger.warning("runs were not given back, their leases must end: %s", error)
+        await self._give_back(
+            [claim for claim, _ in self._claims.values()] + await self._claims_in_flight()
+        )
+
+    async def _hand_over(self) -> int:
+        for child in self.children:
+            child.kill()
+            await child.stopped()
+        self._engines.clear()
+        self._unbegun.clear()
+        claims, self._claims = [claim for claim, _ in self._claims.values()], {}
+        return await self._give_back(claims)
+
+    async def _give_back(self, claims: Sequence[Claim]) -> int:
+        """The engines have stopped: nothing of ours writes any more."""
+        if not claims:
+            return 0
+        try:
+            return len(await self._runs.release(claims))
+        except StorageError as error:
+            logger.warning("runs were not given back, their leases must end: %s", error)
+            return 0
+
+    async def _claims_in_flight(self) -> list[Claim]:
+        if self._claiming is None:
+            return []
+        try:
+            return await self._claiming
+        except Exception:  # noqa: BLE001 - nothing was claimed, or nobody knows of it
+            return []
 
     @property
     def _heartbeat_s(self) -> float:
@@ -164,26 +201,30 @@ class Worker(LoopActor):
         free = self._settings.runs_per_worker - len(self._claims)
         if self._draining or free <= 0:
             return
+        claims: list[Claim] = []
+        # A worker that is stopped meanwhile waits for it, so as to give back what it has got.
+        self._claiming = asyncio.ensure_future(
+            self._runs.claim(self._name, quantity=free, lease_s=self._settings.lease_s)
+        )
         try:
-            claims = await self._runs.claim(
-                self._name, quantity=free, lease_s=self._settings.lease_s
-            )
-            if not claims:
-                return
-            runs = await self._runs.load([claim.run_id for claim in claims])
-        except StorageError as error:
-            logger.warning("no work can be claimed: %s", error)
+            claims = await asyncio.shield(self._claiming)
+            runs = await self._runs.load([claim.run_id for claim in claims]) if claims else {}
+        except Exception as error:
+            if isinstance(error, StorageError):
+                logger.warning("no work can be claimed: %s", error)
+            else:
+                # A server in a state that nobody foresaw (read-only after a failover, say): without
+                # its worker a node would be none, so it looks again.
+                logger.exception("no work can be claimed")
+            await self._give_back(claims)
+            self._claiming = None
             return
-        except Exception:
-            # A server in a state that nobody foresaw (read-only after a failover, say): without
-            # its worker a node would be none, so it looks again.
-            logger.exception("no work can be claimed")
-            return
+        self._claiming = None
         for claim in claims:
             run = runs.get(claim.run_id)
             if run is not None:
                 self._execute(run, claim)
-        if len(claims) == free:
+        if claims and len(claims) == free:
             self.ref.tell(WorkAvailable())
 
     def _execute(self, run: Run, claim: Claim) -> None:

@@ -20,6 +20,7 @@ from apex_actors.execution import (
     Cancellation,
     Drain,
     ExecutionEngineFactory,
+    HandOver,
     Making,
     RetentionJanitor,
     RunSweeper,
@@ -75,6 +76,12 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: Connections close within this time of a shutdown, each at its own moment.
 CLOSE_SPREAD_S: Final = 0.5
 
+#: What part of the grace period running work has; the rest is for closing connections.
+WORK_SHARE: Final = 0.8
+
+#: Connections get this time to close at least, in seconds, however short the grace period is.
+SHORTEST_CLOSING_S: Final = 1.0
+
 
 class NodeFailedError(Exception):
     """A part without which a node is none has died; its log says why. Start the node again."""
@@ -125,6 +132,8 @@ class Node:
         self.catalogue = PriceCatalogue()
         self.port = 0
         self._draining = False
+        self._stopped = False
+        self._connections_told = 0
         self._vital: list[ActorRef[Any]] = []
 
     @property
@@ -173,8 +182,17 @@ class Node:
             self._health.draining = True
         if self._gateway is not None:
             self._gateway.doorkeeper.draining = True
-        await self._drain_worker()
+        finished, handed_over = await self._drain_worker()
         await self._stack.aclose()
+        if not self._stopped:
+            self._stopped = True
+            logger.info(
+                "node %s stopped: %d runs finished, %d handed over, %d connections told",
+                self.name,
+                finished,
+                handed_over,
+                self._connections_told,
+            )
 
     async def run_until_signal(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
         """Start, call ``on_ready``, serve until SIGTERM or SIGINT, drain, stop.
@@ -183,6 +201,7 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         signalled = asyncio.Event()
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
         for number in _SIGNALS:
             loop.add_signal_handler(number, signalled.set)
         try:
@@ -190,12 +209,15 @@ class Node:
                 with responsive():
                     on_ready()
                     died = await self._wait_for_end(signalled)
-                # A second signal ends at once: what was acknowledged is in the database.
+                # A second signal ends at once, as it would any program: what was acknowledged is in
+                # the database. Python's own handler of SIGINT would unwind for as long as it takes.
                 for number in _SIGNALS:
                     loop.remove_signal_handler(number)
+                    signal.signal(number, signal.SIG_DFL)
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+                signal.signal(number, before[number] or signal.SIG_DFL)
         if died:
             raise NodeFailedError(f"{died} died and the node with it: see the log above")
 
@@ -396,23 +418,33 @@ class Node:
 
     # Stopping.
 
-    async def _drain_worker(self) -> None:
+    async def _drain_worker(self) -> tuple[int, int]:
+        """Let runs finish, hand the others over; returns how many of each there were."""
         if self._worker is None:
-            return
+            return 0, 0
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._settings.grace_period_s
+        give_up_at = loop.time() + self._settings.grace_period_s * WORK_SHARE
+        under_way = left = handed_over = 0
         with contextlib.suppress(ActorDeadError):
-            while await self._worker.ask_async(Drain()) > 0 and loop.time() < give_up_at:  # noqa: ASYNC110 - it is asked anew
+            under_way = left = await self._worker.ask_async(Drain())
+            while left > 0 and loop.time() < give_up_at:
                 await asyncio.sleep(0.05)
+                left = await self._worker.ask_async(Drain())
+            # Now, and not when the connections have closed: others go on with it at once.
+            handed_over = await self._worker.ask_async(HandOver())
+        return under_way - left, handed_over
 
     async def _close_connections(self) -> None:
         registry = self.registry
         if registry is None:
             return
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + CLOSE_SPREAD_S + self._settings.gateway.close_timeout_s
+        closing_s = max(SHORTEST_CLOSING_S, self._settings.grace_period_s * (1 - WORK_SHARE))
+        closing_s = min(closing_s, CLOSE_SPREAD_S + self._settings.gateway.close_timeout_s)
+        give_up_at = loop.time() + closing_s
         # A registry that died has told nobody: uvicorn closes what is left.
         with contextlib.suppress(ActorDeadError):
+            self._connections_told = (await registry.ask_async(GetStatistics())).connections
             registry.tell(CloseAll(spread_s=CLOSE_SPREAD_S))
             while loop.time() < give_up_at:
                 if (await registry.ask_async(GetStatistics())).connections == 0:

@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     bulk_connections: int = Field(default=4, ge=2)
     """Connections at most, beside those, for imports and analyses: what takes long waits its turn."""
     grace_period_s: float = Field(default=25.0, ge=0)
-    """How long running work may go on after SIGTERM."""
+    """How long a server takes to stop after SIGTERM, at most: four fifths of it for running work to go
+    on, the rest for connections to close. 25 suits platforms that kill after 30 seconds, 8 those that
+    kill after 10; at least a second goes to connections."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     log_format: Literal["console", "json"] = "json"

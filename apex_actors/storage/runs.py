@@ -15,7 +15,7 @@ from psycopg import AsyncCursor
 
 from apex_actors.protocol.payloads import AgentName, AgentStatus, RunStatus
 from apex_actors.storage.database import Connection, Database, Row
-from apex_actors.storage.errors import LeaseLostError
+from apex_actors.storage.errors import LeaseLostError, StorageError
 from apex_actors.storage.sql import load_queries
 
 QUERIES = load_queries("runs")
@@ -28,6 +28,8 @@ class Claim:
 
     run_id: UUID
     fence_id: UUID
+    attempt: int
+    """The latest attempt before this claim; 0: there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Run:
     time_zone: str
     status: str
     attempt: int
+    handovers: int
+    """How many of the attempts have ended because their worker stopped, through no fault of theirs."""
     accepted_at: datetime
     started_at: datetime | None
     cancel_requested: bool
@@ -290,7 +294,7 @@ class RunStore:
                 QUERIES["claim_tasks"],
                 {"worker": worker, "quantity": quantity, "lease_s": lease_s},
             )
-            return [Claim(row["run_id"], row["fence_id"]) for row in await cursor.fetchall()]
+            return [Claim(**row) for row in await cursor.fetchall()]
 
     async def extend(self, fence_ids: Iterable[UUID], *, lease_s: int) -> set[UUID]:
         """Extend the leases; returns those that still are ours."""
@@ -306,16 +310,50 @@ class RunStore:
             cursor = await connection.execute(QUERIES["runs_with_mark"], {"run_ids": list(run_ids)})
             return {row["run_id"] for row in await cursor.fetchall()}
 
-    async def release(self, fence_ids: Iterable[UUID]) -> None:
-        """Give these tasks back, so that another worker gets them at once."""
+    async def release(self, claims: Iterable[Claim]) -> set[UUID]:
+        """Give these tasks back, so that another worker gets them at once.
+
+        An attempt that had begun counts as handed over. Returns the fences of those that still
+        were ours; raises StorageError where it is not known of some, and the rest are given back.
+        """
+        claims = list(claims)
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                QUERIES["users_of_runs"], {"run_ids": [claim.run_id for claim in claims]}
+            )
+            users = {row["run_id"]: row["user_id"] for row in await cursor.fetchall()}
+        of_user: dict[int, list[Claim]] = {}
+        for claim in claims:
+            if claim.run_id in users:
+                of_user.setdefault(users[claim.run_id], []).append(claim)
+        released: set[UUID] = set()
+        failure: StorageError | None = None
+        # One transaction a user: nobody's lock keeps the runs of others back.
+        for user_id, own in of_user.items():
+            try:
+                released |= await self._release(user_id, own)
+            except StorageError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return released
+
+    async def _release(self, user_id: int, claims: Sequence[Claim]) -> set[UUID]:
+        released: set[UUID] = set()
         async with self._database.transaction() as connection:
-            for fence_id in fence_ids:
-                fence = await hold_fence(connection, fence_id)
+            await lock_user(connection, user_id)
+            for claim in claims:
+                fence = await hold_fence(connection, claim.fence_id)
                 try:
                     await fence.held()
                 except LeaseLostError:
                     continue  # another worker has it already: no reason to keep the others
-                await connection.execute(QUERIES["release_task"], {"fence_id": fence_id})
+                await connection.execute(
+                    QUERIES["count_handover"], {"run_id": claim.run_id, "attempt": claim.attempt}
+                )
+                await connection.execute(QUERIES["release_task"], {"fence_id": claim.fence_id})
+                released.add(claim.fence_id)
+        return released
 
     async def users_with_startable_runs(self, *, cap: int, limit: int) -> list[int]:
         """Users who have a waiting run that may start, though nobody has started it."""

@@ -8,7 +8,7 @@ import pytest
 from apex_actors.execution import Acceptance, ExecutionSettings, MessageToAccept
 from apex_actors.protocol.identity import Identity
 from apex_actors.protocol.payloads import AgentName, AgentStatus, RunStatus
-from apex_actors.storage.errors import LeaseLostError
+from apex_actors.storage.errors import LeaseLostError, StorageError
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.runs import (
     QUERIES,
@@ -109,9 +109,44 @@ async def test_an_extended_lease_is_kept(runs, accept, database):
 async def test_released_runs_are_claimed_at_once(runs, accept):
     accepted = [await accept() for _ in range(2)]
     claims = await runs.claim("leaving", quantity=2, lease_s=600)
-    await runs.release([claim.fence_id for claim in claims])
+    assert await runs.release(claims) == {claim.fence_id for claim in claims}
     again = await runs.claim("staying", quantity=2, lease_s=LEASE_S)
     assert {claim.run_id for claim in again} == {item.run_id for item in accepted}
+
+
+async def test_a_release_counts_as_handover_where_the_claim_had_begun_an_attempt(
+    runs, accept, database
+):
+    accepted = await accept()
+    [unbegun] = await runs.claim("w", quantity=1, lease_s=600)
+    await runs.release([unbegun])
+    [begun] = await runs.claim("w", quantity=1, lease_s=600)
+    async with database.transaction() as connection:
+        await StartAttempt(accepted.run_id, begun.attempt + 1).apply(connection)
+    await runs.release([begun])
+    [again] = await runs.claim("w", quantity=1, lease_s=600)
+    await runs.release([again])
+    run = (await runs.load([accepted.run_id]))[accepted.run_id]
+    assert (unbegun.attempt, begun.attempt, again.attempt) == (0, 0, 1)
+    assert (run.attempt, run.handovers) == (1, 1)
+
+
+async def test_a_user_whose_row_is_held_does_not_keep_the_runs_of_others(
+    runs, accept, database, user_id
+):
+    await accept()
+    other = (await EventLog(database).open(Identity(org="acme", sub="bob"))).user_id
+    acceptance = Acceptance(
+        database=database, announcer=Silence(), settings=ExecutionSettings(runs_per_user=3)
+    )
+    await acceptance.accept(MessageToAccept(user_id=other, text="And I?", pipeline="p"))
+    claims = await runs.claim("leaving", quantity=2, lease_s=600)
+    async with database.transaction() as connection:
+        await lock_user(connection, user_id)
+        with pytest.raises(StorageError):
+            await runs.release(claims)
+    [claim] = await runs.claim("staying", quantity=2, lease_s=LEASE_S)
+    assert (await runs.load([claim.run_id]))[claim.run_id].user_id == other
 
 
 async def test_one_lost_lease_does_not_keep_the_others_from_being_released(runs, accept, database):
@@ -123,7 +158,7 @@ async def test_one_lost_lease_does_not_keep_the_others_from_being_released(runs,
         await connection.execute(
             "update absurd.r_runs set state = 'failed' where run_id = %s", (lost.fence_id,)
         )
-    await runs.release([lost.fence_id, kept.fence_id])
+    assert await runs.release([lost, kept]) == {kept.fence_id}
     again = await runs.claim("staying", quantity=2, lease_s=LEASE_S)
     assert [claim.run_id for claim in again] == [kept.run_id]
 
