@@ -9,6 +9,7 @@ from apex_actors.agents import ToolFailedError
 from apex_actors.agents.supervisor import MAX_TRIES
 from apex_actors.protocol.payloads import SUB_AGENTS, AgentName, AgentStatus
 from apex_actors.storage.errors import StorageUnavailableError
+from apex_actors.storage.runs import RunStore
 
 DATA, OPTIMIZATION, REPORT = SUB_AGENTS
 
@@ -306,11 +307,18 @@ async def test_a_degraded_agent_makes_the_answer_partial(scene):
     assert finished == {"status": "completed", "partial": True}
 
 
+class LosesItsDatabase(RunStore):
+    """Of a worker that dies and can give nothing back."""
+
+    async def release(self, claims):  # noqa: ARG002 - nothing of it arrives
+        raise StorageUnavailableError("PostgreSQL is away or too busy; try again")
+
+
 async def test_a_run_tried_too_often_still_answers_with_the_steps_that_are_stored(scene):
     scene.limit(max_attempts=1)
     scene.script(optimization=[thinks_and_hangs(scene)])
     await scene.accept()
-    first = scene.start_worker()
+    first = scene.start_worker(runs=LosesItsDatabase(scene.database))
     await scene.eventually(lambda: OPTIMIZATION in scene.pipeline.starts)
     first.kill()
     await first.stopped()
