@@ -187,6 +187,60 @@ def revoke(
         )
 
 
+errors = typer.Typer(
+    help="Show the reports of runs that failed.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(errors, name="errors")
+
+
+@errors.command("list")
+def list_errors(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    user: Annotated[str | None, typer.Option(help="Of this user only.")] = None,
+    org: Annotated[str | None, typer.Option(help="Of this organisation only.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS,
+            metavar="TIME",
+            help="Not before this moment, such as 2026-11-22T10:00:00Z.",
+        ),
+    ] = None,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List reports, the latest first, each with the beginning of its id."""
+    from apex_actors.cli.reporting import run_list  # noqa: PLC0415
+
+    with explained():
+        run_list(
+            limit=limit,
+            org=org,
+            user=user,
+            since=since and since.replace(tzinfo=since.tzinfo or UTC),
+            as_json=as_json,
+            mode=mode,
+            data_dir=data_dir,
+        )
+
+
+@errors.command("show")
+def show_error(
+    report: Annotated[
+        str, typer.Argument(metavar="ID", help="The report's id, or a beginning that no other has.")
+    ],
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a report: whose run it was, when, what happened, with the stack."""
+    from apex_actors.cli.reporting import run_show  # noqa: PLC0415
+
+    with explained():
+        run_show(report, as_json=as_json, mode=mode, data_dir=data_dir)
+
+
 @app.command("import")
 def import_(
     files: Annotated[

@@ -161,3 +161,17 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
         yield servers.database_url
     finally:
         await asyncio.to_thread(servers.stop)
+
+
+@asynccontextmanager
+async def current_database(settings: Settings) -> AsyncIterator[Database]:
+    """The same, open; ends the command where the schema is not of this version."""
+    async with database_url(settings) as url:
+        if (await migrations.plan(url)).steps:
+            fail("the database is not of this version: run `apex migrate` first")
+        database = Database(url)
+        await database.open()
+        try:
+            yield database
+        finally:
+            await database.close()

@@ -7,13 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apex_actors.cli.errors import fail
-from apex_actors.cli.operating import database_url
+from apex_actors.cli.operating import current_database
 from apex_actors.gateway.auth.claims import MAX_ID_CHARS, is_id
 from apex_actors.gateway.settings import AuthSettings
 from apex_actors.protocol.scalars import format_timestamp
 from apex_actors.server.settings import Settings, load_settings
-from apex_actors.storage import migrate as migrations
-from apex_actors.storage.database import Database
 from apex_actors.storage.revocations import (
     RevocationStore,
     Revoked,
@@ -69,16 +67,8 @@ def _end_of_tokens(issued_before: datetime, auth: AuthSettings) -> datetime:
 
 
 async def _store(settings: Settings, revoked: Revoked, expires_at: datetime) -> int:
-    async with database_url(settings) as url:
-        todo = await migrations.plan(url)
-        if todo.steps:
-            fail("the database is not of this version: run `apex migrate` first")
-        database = Database(url)
-        await database.open()
-        try:
-            return await RevocationStore(database).add(revoked, expires_at=expires_at)
-        finally:
-            await database.close()
+    async with current_database(settings) as database:
+        return await RevocationStore(database).add(revoked, expires_at=expires_at)
 
 
 def _described(revoked: Revoked) -> dict[str, str]:

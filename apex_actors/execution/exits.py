@@ -101,8 +101,8 @@ class RunExits:
             user_id=context.user_id,
             run_id=context.run_id,
             kind=type(failure).__name__,
-            message=str(failure)[:1000],
-            stack="".join(traceback.format_exception(failure))[:20_000],
+            message=str(failure),
+            stack="".join(traceback.format_exception(failure)),
             context={"attempt": context.attempt, "trace_id": context.trace_id},
         )
         error = RunError(

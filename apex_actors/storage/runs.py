@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from psycopg import AsyncCursor
@@ -16,10 +16,15 @@ from psycopg import AsyncCursor
 from apex_actors.protocol.payloads import AgentName, AgentStatus, RunStatus
 from apex_actors.storage.database import Connection, Database, Row
 from apex_actors.storage.errors import LeaseLostError, StorageError
+from apex_actors.storage.scrubbing import scrubbed
 from apex_actors.storage.sql import load_queries
 
 QUERIES = load_queries("runs")
 THREAD_QUERIES = load_queries("threads")
+
+#: So much of an error's message and of its stack is stored, in characters.
+MESSAGE_CHARS: Final = 1_000
+STACK_CHARS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ class StoreAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StoreErrorReport:
-    """What went wrong, for the operator."""
+    """What went wrong, for the operator; secrets in ``message`` and ``stack`` are not stored."""
 
     id: UUID
     user_id: int
@@ -178,8 +183,8 @@ class StoreErrorReport:
                 "user_id": self.user_id,
                 "run_id": self.run_id,
                 "kind": self.kind,
-                "message": _storable(self.message),
-                "stack": _storable(self.stack),
+                "message": _storable(scrubbed(self.message, max_chars=MESSAGE_CHARS)),
+                "stack": _storable(scrubbed(self.stack, max_chars=STACK_CHARS)),
                 "context": json.dumps(self.context),
             },
         )

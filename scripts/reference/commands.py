@@ -1,5 +1,6 @@
 """The page of the commands, from the command line itself."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -18,17 +19,27 @@ def page() -> str:
     """The page."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)  # noqa: S101 - several commands make a group
+    commands = dict(_commands(group))
     lines = [NOTICE, "", "# Commands", "", INTRODUCTION, ""]
     rows = [
-        (f"[`apex {name}`](#apex-{name})", command.help or "")
-        for name, command in group.commands.items()
+        (f"[`apex {name}`](#apex-{name.replace(' ', '-')})", command.help or "")
+        for name, command in commands.items()
     ]
     lines += [*table(("command", "what it does"), rows), ""]
-    for name, command in group.commands.items():
+    for name, command in commands.items():
         lines += [f"## apex {name}", "", command.help or "", ""]
         parameters = [_parameter(parameter) for parameter in command.params]
         lines += [*table(("argument or option", "meaning", "default"), parameters), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command with all that is typed of it; groups are named by what is in them."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:

@@ -57,6 +57,7 @@ def test_help_lists_the_commands_and_each_has_its_own(apex):
         "ask",
         "token",
         "revoke",
+        "errors",
         "import",
         "migrate",
         "doctor",

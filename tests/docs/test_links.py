@@ -19,13 +19,16 @@ OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 VARIABLE = re.compile(r"\bAPEX_[A-Z_]*[A-Z]\b")
 
 
-def options():
-    """The options of each command."""
-    commands = typer.main.get_command(app).commands
-    return {
-        name: {option for parameter in command.params for option in parameter.opts}
-        for name, command in commands.items()
-    }
+def options(group=None, prefix=""):
+    """The options of each command; those of groups are named with them, as ``errors list``."""
+    known = {}
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            known |= options(command, f"{prefix}{name} ")
+        else:
+            found = {option for parameter in command.params for option in parameter.opts}
+            known[prefix + name] = found | {"--help"}
+    return known
 
 
 def calls(page):
@@ -68,8 +71,10 @@ def test_every_command_and_option_named_exists(pages):
         f"{page.name}: apex {call}"
         for page in pages
         for call in calls(page)
-        for command in [call.split()[0]]
-        if command not in known or not set(OPTION.findall(call)) <= known[command] | {"--help"}
+        if not any(
+            f"{call} ".startswith(f"{command} ") and set(OPTION.findall(call)) <= taken
+            for command, taken in known.items()
+        )
     ]
     assert unknown == []
 
