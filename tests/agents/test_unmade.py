@@ -230,7 +230,7 @@ async def test_a_run_that_is_taken_over_while_it_waits_for_its_engine_is_left(
 ):
     workshop.failures[ENGINE] = 1
     await scene.accept()
-    worker = start(pause_s=600)
+    worker = start(pause_s=600, lease_s=600)
     await eventually(lambda: workshop.tries[ENGINE])
     async with scene.database.connection() as connection:
         await connection.execute(
