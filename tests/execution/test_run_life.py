@@ -101,7 +101,6 @@ class Run:
 class Hands:
     """A worker of the test: what it believes to hold."""
 
-    journal: object
     runs: dict = field(default_factory=dict)
 
 
@@ -124,18 +123,14 @@ class Scene:
         self.fences = set()
         self.begun_here = set()
         """Runs whose present attempt has said that it begins."""
-        self.hands = [self.new_hands(), self.new_hands()]
+        self.hands = [Hands(), Hands()]
         self.late = []
         """Assignments of workers that died or lost their lease and may write once more."""
 
-    def new_hands(self):
-        return Hands(
-            Journal.start(
-                user_id=self.user_id,
-                database=self.database,
-                announcer=self.announcer,
-                give_up_s=1.0,
-            )
+    def new_journal(self):
+        """Of an engine that is made for one claim: nobody else's attempt goes through it."""
+        return Journal.start(
+            user_id=self.user_id, database=self.database, announcer=self.announcer, give_up_s=1.0
         )
 
     # What happens.
@@ -174,12 +169,11 @@ class Scene:
             self.fences.add(claim.fence_id)
             run = self.runs[claim.run_id]
             older = hands_before(self, run).pop(run.run_id, None)
-            # A worker that gets its own run again stops its older attempt: its engine sees to it.
-            if older is not None and run.holder != who % 2:
+            if older is not None:
                 self.late.append(older)
             run.holder, run.claim = who % 2, claim
             run.lease_ends = self.database.now + timedelta(seconds=LEASE_S)
-            hands.runs[run.run_id] = await self.assign(stored[run.run_id], claim, hands.journal)
+            hands.runs[run.run_id] = await self.assign(stored[run.run_id], claim)
         # Those of one thread never at once, those of a user not more than the cap.
         held = [run for run in self.runs.values() if run.holder is not None]
         assert len({run.thread for run in held}) == len(held) <= SETTINGS.runs_per_user
@@ -217,7 +211,7 @@ class Scene:
         """Nothing is given back; whoever it was may write once more."""
         hands = self.hands[who % 2]
         self.late += hands.runs.values()
-        self.hands[who % 2] = self.new_hands()
+        self.hands[who % 2] = Hands()
 
     async def hand_over(self, who, _):
         hands = self.hands[who % 2]
@@ -298,7 +292,7 @@ class Scene:
             writes=(StoreStep(context.run_id, context.attempt, record),),
         )
 
-    async def assign(self, run, claim, journal):
+    async def assign(self, run, claim):
         """As the engine of a user does it."""
         resumed = run.started_at is not None
         ledger = RunLedger.of(await self.log.read_run(run.run_id)) if resumed else RunLedger()
@@ -314,6 +308,7 @@ class Scene:
             deadline=datetime.now(UTC) + timedelta(hours=1),
             trace_id="t",
         )
+        journal = self.new_journal()
         journal.tell(OpenBook(run.run_id, claim.fence_id, ledger))
         self.begun_here.discard(run.run_id)
         steps = tuple(await self.store.steps(run.run_id))
