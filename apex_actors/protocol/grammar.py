@@ -194,8 +194,9 @@ class RunGrammar:
         seen = self._agents.get(agent) if agent is not None else None
         # Open calls are closed on behalf of a lost worker before run_resumed, so their agent
         # is the one that is still current.
-        if seen is None or agent is not self._current:
-            self._break(f"{body.event_type} of {agent} while {self._current} works")
+        working = None if self._resuming else self._current
+        if seen is None or agent is not working:
+            self._break(f"{body.event_type} of {agent} while {working} works")
             return
         match body:
             case AgentThinking():
@@ -216,8 +217,12 @@ class RunGrammar:
     def _sub_agent_completed(self, body: AgentCompleted, agent: AgentName | None) -> None:
         self._need(_Stage.WORKING, body)
         seen = self._agents.get(agent) if agent is not None else None
-        if seen is None or agent is not self._current:
-            self._break(f"agent_completed of {agent} while {self._current} works")
+        # Nobody can have completed between run_resumed and the next agent_started.
+        working = (
+            None if self._resuming and body.status is not AgentStatus.FAILED else self._current
+        )
+        if seen is None or agent is not working:
+            self._break(f"agent_completed of {agent} while {working} works")
             return
         if self._open_tools:
             self._break(f"agent_completed({agent}) with open tool calls")
@@ -244,7 +249,8 @@ class RunGrammar:
             self._break(f"run_resumed names {body.next_agent} where {self._next_agent()} was due")
         if body.attempt != self._attempt:
             self._break("run_resumed says another attempt than its envelope", NO_OLDER_ATTEMPT)
-        self._current = None
+        # The sub-agent that the lost worker had at work stays open: it is started again, or the
+        # run ends before that, and closes it with all else.
         self._resuming = True
 
     def _finished(self, body: RunFinished) -> None:

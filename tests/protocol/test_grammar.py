@@ -81,6 +81,43 @@ def test_a_takeover_when_only_the_answer_is_left(run_script):
     assert check(script.answered().finished()) == []
 
 
+@pytest.mark.parametrize("status", EARLY)
+def test_a_run_that_ends_between_its_takeover_and_the_next_step_closes_what_was_open(
+    run_script, status
+):
+    """The second worker died behind its first event, and the third one found the run cancelled."""
+    script = run_script().asked().started(SUPERVISOR).started(DATA).thought(DATA)
+    script.attempt = 2
+    script.resumed(DATA)
+    script.attempt = 3
+    script.completed(DATA, AgentStatus.FAILED).completed(SUPERVISOR, AgentStatus.FAILED)
+
+    assert check(script.finished(status)) == []
+
+
+def taken_over(script):
+    script.asked().started(SUPERVISOR).started(DATA).thought(DATA)
+    script.attempt = 2
+    return script.resumed(DATA)
+
+
+def test_nobody_works_between_a_takeover_and_the_next_step(run_script):
+    for work in (
+        lambda s: s.thought(DATA),
+        lambda s: s.called(DATA, "a"),
+        lambda s: s.completed(DATA),
+        lambda s: s.completed(OPTIMIZATION, AgentStatus.FAILED),
+    ):
+        (detail,) = check(work(taken_over(run_script())))
+        assert "while" in detail
+
+
+def test_what_was_open_at_a_takeover_is_not_left_open_at_the_end(run_script):
+    script = taken_over(run_script()).completed(SUPERVISOR, AgentStatus.FAILED)
+
+    assert check(script) == ["agent_completed(supervisor) while data works"]
+
+
 def test_a_takeover_before_anything_was_said(run_script):
     """The first worker died between its claim and its first event."""
     script = run_script().asked()
