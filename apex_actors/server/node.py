@@ -22,6 +22,7 @@ from apex_actors.execution import (
     ExecutionEngineFactory,
     HandOver,
     Making,
+    Pipeline,
     RetentionJanitor,
     RunSweeper,
     ThreadJanitor,
@@ -309,7 +310,8 @@ class Node:
             interval_s=retention.interval_s,
         )
 
-    def _start_worker(self) -> None:
+    def _pipelines(self) -> dict[str, Pipeline]:
+        """What this node's runs may ask for, by name."""
         pipeline = CostPipeline(
             usage=self.stores.usage,
             catalogue=self.catalogue,
@@ -317,10 +319,13 @@ class Node:
             work=self._work_pool(self._settings.execution.work_processes),
             sign_link=self.links.sign,
         )
+        return {CostPipeline.name: pipeline}
+
+    def _start_worker(self) -> None:
         factory = ExecutionEngineFactory(
             database=self.stores.database,
             announcer=self._announcer,
-            pipelines={CostPipeline.name: pipeline},
+            pipelines=self._pipelines(),
             settings=self._settings.execution,
         )
         self._making = factory.making
