@@ -10,12 +10,12 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import hypothesis
@@ -240,20 +240,50 @@ def sessions(database: Database, cache: Cache) -> SessionStore:
     return SessionStore(database, cache)
 
 
-class Relay:
-    """A way to a Valkey that can be cut, as when the server dies, and mended."""
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
-    def __init__(self, redis_url: str) -> None:
-        self._credentials, _, address = redis_url.removeprefix("redis://").rpartition("@")
-        self._host, _, port = address.split("/")[0].partition(":")
-        self._port = int(port)
+
+class Relay:
+    """A way to a server that can be cut, as when the server dies, and mended."""
+
+    def __init__(self, connect: Connect, url_at: Callable[[int], str]) -> None:
+        self._connect = connect
+        self._url_at = url_at
         self._own_port = 0
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def to_valkey(cls, redis_url: str) -> Self:
+        """A way to a Valkey or Redis."""
+        credentials, _, address = redis_url.removeprefix("redis://").rpartition("@")
+        host, _, port = address.split("/")[0].partition(":")
+        return cls(
+            lambda: asyncio.open_connection(host, int(port)),
+            lambda own_port: f"redis://{credentials}@127.0.0.1:{own_port}",
+        )
+
+    @classmethod
+    def to_postgresql(cls, database_url: str) -> Self:
+        """A way to a database; a host that is a folder has a socket file for the port."""
+        known = psycopg.conninfo.conninfo_to_dict(database_url)
+        host, port = str(known.get("host", "127.0.0.1")), int(known.get("port") or 5432)
+
+        def connect() -> Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+            if host.startswith("/"):
+                return asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            return asyncio.open_connection(host, port)
+
+        return cls(
+            connect,
+            lambda own_port: psycopg.conninfo.make_conninfo(
+                database_url, host="127.0.0.1", port=own_port
+            ),
+        )
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"redis://{self._credentials}@127.0.0.1:{self._own_port}"
+        return self._url_at(self._own_port)
 
     async def mend(self) -> None:
         """Let clients through, from now on or again."""
@@ -272,7 +302,7 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        there_reader, there_writer = await self._connect()
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._copy(reader, there_writer))
@@ -295,7 +325,16 @@ class Relay:
 @pytest.fixture
 async def relay(private_valkey: str) -> AsyncIterator[Relay]:
     """A way to the private Valkey."""
-    relay = Relay(private_valkey)
+    relay = Relay.to_valkey(private_valkey)
+    await relay.mend()
+    yield relay
+    await relay.cut()
+
+
+@pytest.fixture
+async def database_relay(sample_database_url: str) -> AsyncIterator[Relay]:
+    """A way to a database with the sample data of org "demo"."""
+    relay = Relay.to_postgresql(sample_database_url)
     await relay.mend()
     yield relay
     await relay.cut()

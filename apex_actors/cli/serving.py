@@ -30,7 +30,8 @@ def run_node(role: str, **flags: Any) -> None:
 
     def ready() -> None:
         where = f" at {node.url}" if node.port else ""
-        sys.stderr.write(f"apex: {role} ready{where}\n")
+        lack = "" if node.foundation.is_laid else ", without its database, which it looks for"
+        sys.stderr.write(f"apex: {role} ready{where}{lack}\n")
 
     _run(node.run_until_signal(on_ready=ready))
 
@@ -72,7 +73,11 @@ async def _stay_up(node: Node) -> None:
 
 
 async def _announce(node: Node, console: Console) -> None:
-    await _load_sample(node, console)
+    is_late = not node.foundation.is_laid
+    if is_late:
+        console.print("The database is away: the chat opens without it.", style="dim")
+    else:
+        await _load_sample(node, console)
     token, _ = node.authority.issue(
         sub=DEVELOPMENT_USER, org=DEVELOPMENT_ORG, lifetime_s=LINK_LIFE_S
     )
@@ -81,6 +86,9 @@ async def _announce(node: Node, console: Console) -> None:
     sys.stdout.write(f"{node.url}/#token={token}\n")
     sys.stdout.flush()
     console.print("Press Ctrl-C to stop.", style="dim")
+    if is_late:
+        await node.foundation.laid()
+        await _load_sample(node, console)
 
 
 async def _load_sample(node: Node, console: Console) -> None:

@@ -103,6 +103,7 @@ class Worker(LoopActor):
         """A claim whose runs are not in ``_claims`` yet."""
         self._draining = False
         self._poll_due = False
+        self._cannot_claim = False
 
     def on_start(self) -> None:
         self.ref.tell(_Poll())
@@ -211,7 +212,10 @@ class Worker(LoopActor):
             runs = await self._runs.load([claim.run_id for claim in claims]) if claims else {}
         except Exception as error:
             if isinstance(error, StorageError):
-                logger.warning("no work can be claimed: %s", error)
+                # Said once: a database that is away may be so for hours of polls.
+                if not self._cannot_claim:
+                    self._cannot_claim = True
+                    logger.warning("no work can be claimed: %s", error)
             else:
                 # A server in a state that nobody foresaw (read-only after a failover, say): without
                 # its worker a node would be none, so it looks again.
@@ -220,6 +224,9 @@ class Worker(LoopActor):
             self._claiming = None
             return
         self._claiming = None
+        if self._cannot_claim:
+            self._cannot_claim = False
+            logger.warning("work can be claimed again")
         for claim in claims:
             run = runs.get(claim.run_id)
             if run is not None:

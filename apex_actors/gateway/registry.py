@@ -55,6 +55,7 @@ RECONNECT_AFTER_MS: Final = (200, 2000)
 _EFFECTS: Final = {
     "database": "Messages cannot be taken until the database is back; nothing that was is lost.",
     "cache": "All works, some of it a little later.",
+    "schema": "The database has not been prepared for this server yet.",
     "worker": "Messages are taken and wait until a worker is back.",
     "agents": "Messages are taken; agents could not be made, and runs may fail until they can.",
 }

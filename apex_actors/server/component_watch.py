@@ -1,6 +1,7 @@
 """Tells clients when a part of the server goes away and when it comes back."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +18,23 @@ class _LookAround:
 
 
 class ComponentWatch(LoopActor):
-    """Asks all components in turn how they are; tells the registry ComponentsChanged.
+    """Asks all components in turn how they are; tells its listeners ComponentsChanged.
 
     Owns what was down at the last look. When it dies the node stops: nobody would be told any more.
     """
 
-    def __init__(self, *, health: Health, registry: ActorRef[Any], interval_s: float) -> None:
+    def __init__(
+        self, *, health: Health, listeners: Sequence[ActorRef[Any]], interval_s: float
+    ) -> None:
         super().__init__()
         self._health = health
-        self._registry = registry
+        self._listeners = listeners
         self._interval_s = interval_s
         self._down: frozenset[str] = frozenset()
 
     def on_start(self) -> None:
-        self.tell_later(self._interval_s, _LookAround())
+        # At once: what is away when a node starts is known to the first who connect.
+        self.ref.tell(_LookAround())
 
     def on_receive(self, message: object) -> object:
         if isinstance(message, _LookAround):
@@ -48,4 +52,6 @@ class ComponentWatch(LoopActor):
             logger.warning("%s is back", name)
         for name in sorted(down):
             logger.warning("%s is away", name)
-        self._registry.tell(ComponentsChanged(tuple(sorted(down)), tuple(sorted(recovered))))
+        changed = ComponentsChanged(tuple(sorted(down)), tuple(sorted(recovered)))
+        for listener in self._listeners:
+            listener.tell(changed)

@@ -11,6 +11,7 @@ from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.gateway.auth import (
     KeyWatch,
     LinkSigner,
+    LookThrough,
     PublishedKeys,
     Revocations,
     RevocationWatch,
@@ -45,12 +46,16 @@ from apex_actors.gateway.session_keeper import SessionKeeper
 from apex_actors.gateway.socket_messages import SocketMessages
 from apex_actors.gateway.websocket_protocol import WebSocketProtocol
 from apex_actors.server.announcer import NodeAnnouncer
+from apex_actors.server.bring_up import Foundation
 from apex_actors.server.component_watch import ComponentWatch
 from apex_actors.server.settings import Mode, Settings
 from apex_actors.server.stores import Stores
 from apex_actors.server.uvicorn_server import UvicornServer, build_server
 from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.database import Database
+from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.reports import ReportStore
+from apex_actors.storage.revocations import RevocationStore
 from apex_actors.storage.shared_limits import SharedLimits
 
 A = TypeVar("A", bound=Actor)
@@ -80,6 +85,7 @@ class GatewayParts:
     announcer: NodeAnnouncer
     catalogue: PriceCatalogue
     links: LinkSigner
+    foundation: Foundation
     health: Health
     metrics: GatewayMetrics
     authority: TokenAuthority | None
@@ -124,16 +130,17 @@ class GatewayPart:
             metrics=self._parts.metrics,
             allowed_origins=gateway.allowed_origins,
         )
+        greeter = start(Greeter, log=parts.stores.log, timeout_s=gateway.greeting_timeout_s)
         start(
             ComponentWatch,
             health=parts.health,
-            registry=self.registry,
+            listeners=(self.registry, greeter),
             interval_s=WATCH_INTERVAL_S,
         )
         tokens = TokenHandlers(verifier=verifier, revocations=revocations)
         services = ConnectionServices(
             log=parts.stores.log,
-            greeter=start(Greeter, log=parts.stores.log, timeout_s=gateway.greeting_timeout_s),
+            greeter=greeter,
             registry=self.registry,
             sessions=start(
                 SessionKeeper,
@@ -187,6 +194,13 @@ class GatewayPart:
             on_change=lambda: registry.try_tell(TokensRevoked()),
         )
         await watch.started()
+
+        async def look(database: Database) -> None:
+            if not await watch.ask_async(LookThrough(RevocationStore(database))):
+                raise StorageUnavailableError("revoked tokens cannot be looked up yet")
+
+        # Where the database comes late, nobody may use a token that was revoked long ago.
+        parts.foundation.prepare_with(look)
         return revocations
 
     async def _start_verifier(self) -> TokenVerifier:

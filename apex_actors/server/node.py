@@ -37,6 +37,7 @@ from apex_actors.gateway.handlers import (
     RunHandlers,
     RunStateHandlers,
     ThreadHandlers,
+    WithFallback,
 )
 from apex_actors.gateway.health import Health
 from apex_actors.gateway.http.chart_cache import ChartCache
@@ -46,17 +47,15 @@ from apex_actors.gateway.registry_messages import CloseAll, GetStatistics
 from apex_actors.gateway.router import HandlerPart
 from apex_actors.gateway.settings import Algorithm
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay
+from apex_actors.server.bring_up import BringUp, Foundation
 from apex_actors.server.gateway_part import DEVELOPMENT_ORG, GatewayPart, GatewayParts
 from apex_actors.server.secrets import development_secret
 from apex_actors.server.settings import Mode, Settings
-from apex_actors.server.stores import Stores
+from apex_actors.server.stores import Stores, build_stores
 from apex_actors.server.tuning import responsive
 from apex_actors.server.uvicorn_server import UvicornServer, listen
-from apex_actors.storage.cache import Cache, ResultCache
-from apex_actors.storage.database import Database
+from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.embedded import EmbeddedServers, default_data_dir
-from apex_actors.storage.link_key import read_link_key
-from apex_actors.storage.migrate import migrate
 from apex_actors.storage.retention import Retention
 from apex_actors.storage.wake_ups import WakeUps
 
@@ -66,8 +65,11 @@ logger = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Actor)
 
-#: By how much the processes of an embedded PostgreSQL that import and analyse yield to others.
-BULK_NICENESS: Final = 5
+#: The listener waits no longer for a database that does not answer, in seconds.
+LISTEN_ANYWAY_S: Final = 1.5
+
+#: Nor does ``start`` from then on, in seconds: a machine under load answers by now.
+START_ANYWAY_S: Final = 3.5
 
 #: Between two looks after the embedded servers, in seconds.
 WATCH_INTERVAL_S: Final = 1.0
@@ -110,7 +112,8 @@ class Node:
     """A running node, from ``start`` to ``stop``; also an async context manager.
 
     Started in this order, stopped in the reverse one: embedded servers, schema, pools, actors,
-    listener. ``stop`` drains first: nobody new is let in, runs may finish within the grace
+    listener. A database that is away is not waited for: the rest starts without it, every use of
+    it fails at once, and BringUp does what it is needed for when it is there. ``stop`` drains first: nobody new is let in, runs may finish within the grace
     period, what is left is given back to other workers, clients are told and closed.
     """
 
@@ -128,6 +131,7 @@ class Node:
         self._health: Health | None = None
         self._threads: ThreadService
         self.stores: Stores
+        self.foundation: Foundation
         self.authority: TokenAuthority
         self.links: LinkSigner
         self.catalogue = PriceCatalogue()
@@ -157,21 +161,21 @@ class Node:
         await self.stop()
 
     async def start(self) -> None:
-        """Start all parts; what has been started is stopped again when one of them fails."""
+        """Start all parts; what has been started is stopped again when one of them fails.
+
+        Returns without the database where that is away, and raises where it is there and is not
+        for this server: DatabaseRefusedError, MigrationError.
+        """
         try:
             database_url, redis_url = await self._start_servers()
-            await migrate(database_url)
-            self.stores = await self._open_stores(database_url, redis_url)
-            self.links = LinkSigner(
-                key=await read_link_key(self.stores.database),
-                lifetime_s=self._settings.auth.artifact_lifetime_s,
-            )
+            await self._start_bring_up(database_url, redis_url)
             self._start_relay()
             self._start_janitors()
             if self._part.works:
                 self._start_worker()
             if self._part.serves:
                 await self._start_gateway()
+            await self.foundation.first_try(START_ANYWAY_S)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -251,34 +255,21 @@ class Node:
         self._start_task(self._watch(servers))
         return given_database or servers.database_url, given_redis or servers.redis_url
 
-    async def _open_stores(self, database_url: str, redis_url: str) -> Stores:
-        database = Database(
-            database_url,
-            max_size=self._settings.database_connections,
-            application_name=f"apex-{self.name}",
-            # A node that freezes in a transaction must not keep its users longer than its runs.
-            transaction_limit_s=self._settings.execution.lease_s / 2,
+    async def _start_bring_up(self, database_url: str, redis_url: str) -> None:
+        self.stores = build_stores(
+            self._settings,
+            database_url=database_url,
+            redis_url=redis_url,
+            node=self.name,
+            stack=self._stack,
         )
-        self._stack.push_async_callback(database.close)
-        await database.open()
-        bulk = Database(
-            database_url,
-            max_size=self._settings.bulk_connections,
-            application_name=f"apex-bulk-{self.name}",
-            patient=True,
-            # The embedded server shares these cores with people's pings.
-            niceness=0 if self._settings.database_url else BULK_NICENESS,
-        )
-        self._stack.push_async_callback(bulk.close)
-        await bulk.open()
-        cache = Cache(redis_url, cluster=self._settings.redis_cluster)
-        self._stack.push_async_callback(cache.close)
-        # Apart from those of the analyses, which must not wait for minutes behind two files.
-        importing = self._work_pool(self._settings.gateway.http.uploads_at_once)
-        return Stores(database, bulk, cache, importing)
+        self.links = LinkSigner(lifetime_s=self._settings.auth.artifact_lifetime_s)
+        self.foundation = Foundation(database_url, stores=self.stores, links=self.links)
+        self._start_vital(BringUp, foundation=self.foundation)
+        await self.foundation.first_try(LISTEN_ANYWAY_S)
 
-    def _work_pool(self, size: int) -> WorkPool:
-        pool = WorkPool(size=size)
+    def _work_pool(self) -> WorkPool:
+        pool = WorkPool(size=self._settings.execution.work_processes)
         self._stack.push_async_callback(pool.close)
         return pool
 
@@ -316,7 +307,7 @@ class Node:
             usage=self.stores.usage,
             catalogue=self.catalogue,
             cache=ResultCache(self.stores.cache),
-            work=self._work_pool(self._settings.execution.work_processes),
+            work=self._work_pool(),
             sign_link=self.links.sign,
         )
         return {CostPipeline.name: pipeline}
@@ -352,6 +343,7 @@ class Node:
                 announcer=self._announcer,
                 catalogue=self.catalogue,
                 links=self.links,
+                foundation=self.foundation,
                 health=self._health,
                 metrics=self.metrics,
                 authority=self.authority if shared_secret else None,
@@ -373,7 +365,11 @@ class Node:
         self._stack.push_async_callback(self._close_connections)
 
     def _start_health(self) -> Health:
-        checks = {"database": self.stores.database.is_up, "cache": self.stores.cache.is_up}
+        checks = {
+            "database": self.stores.database.is_up,
+            "schema": self.foundation.is_up,
+            "cache": self.stores.cache.is_up,
+        }
         if self._worker is not None:
             checks["worker"] = self._worker_is_up
             checks["agents"] = self._agents_are_up
@@ -395,11 +391,13 @@ class Node:
         )
         return (
             LivenessHandlers(),
-            RunHandlers(
-                acceptance=acceptance,
-                cancellation=cancellation,
-                pipeline=CostPipeline.name,
-                is_draining=lambda: self._draining,
+            WithFallback(
+                RunHandlers(
+                    acceptance=acceptance,
+                    cancellation=cancellation,
+                    pipeline=CostPipeline.name,
+                    is_draining=lambda: self._draining,
+                )
             ),
             PreferenceHandlers(preferences=stores.preferences, announcer=self._announcer),
         )

@@ -1,7 +1,11 @@
 """All that a node stores and reads, over two pools and one cache."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Final
 
+from apex_actors.execution import WorkPool
+from apex_actors.server.settings import Settings
 from apex_actors.storage.cache import Cache
 from apex_actors.storage.database import Database
 from apex_actors.storage.event_log import EventLog
@@ -14,6 +18,9 @@ from apex_actors.storage.threads import ThreadStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_imports import UsageImports
 from apex_actors.storage.work import WorkRunner
+
+#: By how much the processes of an embedded PostgreSQL that import and analyse yield to others.
+BULK_NICENESS: Final = 5
 
 
 @dataclass(slots=True)
@@ -49,3 +56,32 @@ class Stores:
         self.revocations = RevocationStore(self.database)
         self.usage = UsageRepository(self.database, bulk=self.bulk, work=self.importing)
         self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)
+
+
+def build_stores(
+    settings: Settings, *, database_url: str, redis_url: str, node: str, stack: AsyncExitStack
+) -> Stores:
+    """The stores of a node, closed by ``stack``; both pools are still to be opened."""
+    database = Database(
+        database_url,
+        max_size=settings.database_connections,
+        application_name=f"apex-{node}",
+        # A node that freezes in a transaction must not keep its users longer than its runs.
+        transaction_limit_s=settings.execution.lease_s / 2,
+    )
+    stack.push_async_callback(database.close)
+    bulk = Database(
+        database_url,
+        max_size=settings.bulk_connections,
+        application_name=f"apex-bulk-{node}",
+        patient=True,
+        # The embedded server shares these cores with people's pings.
+        niceness=0 if settings.database_url else BULK_NICENESS,
+    )
+    stack.push_async_callback(bulk.close)
+    cache = Cache(redis_url, cluster=settings.redis_cluster)
+    stack.push_async_callback(cache.close)
+    # Apart from the processes of analyses, which must not wait for minutes behind two files.
+    importing = WorkPool(size=settings.gateway.http.uploads_at_once)
+    stack.push_async_callback(importing.close)
+    return Stores(database, bulk, cache, importing)

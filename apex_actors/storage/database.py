@@ -125,10 +125,15 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Open the pool and wait until the database answers; raises StorageUnavailableError."""
+        """Open the pool and wait until the database answers; raises StorageUnavailableError.
+
+        Then it may be called again. Before the first call every use of it fails at once.
+        """
         await self._pool.open()
         try:
-            await self._pool.wait(timeout=self._timeout_s)
+            # Not the pool's own wait: that closes it for good when there is no answer.
+            async with self._pool.connection():
+                pass
         except UNAVAILABLE as error:
             raise StorageUnavailableError("PostgreSQL does not answer") from error
 

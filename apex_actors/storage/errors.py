@@ -2,6 +2,7 @@
 
 StorageError
 ├── StorageUnavailableError   PostgreSQL is away or too busy: nothing was stored, try again
+├── DatabaseRefusedError      PostgreSQL answers and lets this server not in: mend the settings
 ├── CacheUnavailableError     Redis or Valkey is away: go on without it
 ├── MigrationError            the schema is not what this version needs
 ├── LeaseLostError            the run belongs to another worker now: stop
@@ -15,6 +16,10 @@ class StorageError(Exception):
 
 class StorageUnavailableError(StorageError):
     """PostgreSQL is away or too busy: nothing was stored, the same call may be tried again."""
+
+
+class DatabaseRefusedError(StorageError):
+    """PostgreSQL answers and does not let this server in: waiting alone will not help."""
 
 
 class CacheUnavailableError(StorageError):

@@ -6,20 +6,44 @@ installed or upgraded after our own files, guarded by the version function that 
 
 import hashlib
 import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Final
 
 import absurdctl
 import psycopg
 from psycopg import AsyncConnection
 
-from apex_actors.storage.errors import MigrationError, StorageUnavailableError
+from apex_actors.storage.errors import (
+    DatabaseRefusedError,
+    MigrationError,
+    StorageUnavailableError,
+)
 
 #: The durable-task queue that runs go through.
 RUN_QUEUE = "runs"
 
 # Any constant will do, as long as nothing else in the database uses it: "apex" in hexadecimal.
 _ADVISORY_LOCK_KEY = 0x61706578
+
+#: How long an answer to connecting is waited for, in seconds.
+CONNECT_TIMEOUT_S: Final = 10
+
+#: What PostgreSQL says to whoever waiting will not help. Its code does not come out of the library
+#: before there is a connection, so these are its words; in another language it counts as away.
+_REFUSAL: Final = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|no password supplied"
+    r"|(?:role|database) \"[^\"]*\" does not exist|is not permitted to log in"
+)
+
+#: What may pass while a database restarts or is taken over.
+_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 
 _FILE_NAME = re.compile(r"^(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.sql$")
 
@@ -85,18 +109,29 @@ async def plan(url: str) -> MigrationPlan:
     """Find what the database at ``url`` lacks, without changing it.
 
     Raises MigrationError when the database is newer than this version or an applied file was
-    changed; StorageUnavailableError when the database does not answer.
+    changed; StorageUnavailableError when the database does not answer, DatabaseRefusedError when
+    it lets nobody in with this URL.
     """
-    async with await _connect(url) as connection:
+    async with _connected(url, CONNECT_TIMEOUT_S) as connection:
         return await _plan(connection)
 
 
-async def migrate(url: str) -> MigrationPlan:
+async def migrate(
+    url: str,
+    *,
+    connect_timeout_s: int = CONNECT_TIMEOUT_S,
+    on_connected: Callable[[], None] = lambda: None,
+) -> MigrationPlan:
     """Bring the database at ``url`` to this version; returns what was done.
 
     Safe to call from many processes at once: one works, the others wait and find nothing to do.
+    Raises as ``plan`` does; what was applied by then stays, and the next call goes on behind it.
+
+    :param connect_timeout_s: how long an answer to connecting is waited for.
+    :param on_connected: called once there is one; all that follows takes the time that it takes.
     """
-    async with await _connect(url) as connection:
+    async with _connected(url, connect_timeout_s) as connection:
+        on_connected()
         await connection.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK_KEY,))
         try:
             todo = await _plan(connection)
@@ -108,12 +143,38 @@ async def migrate(url: str) -> MigrationPlan:
     return todo
 
 
-async def _connect(url: str) -> AsyncConnection:
+@asynccontextmanager
+async def _connected(url: str, timeout_s: int) -> AsyncIterator[AsyncConnection]:
+    async with await _connect(url, timeout_s) as connection:
+        try:
+            yield connection
+        except _AWAY as error:
+            raise StorageUnavailableError(
+                "PostgreSQL went away or takes no changes now; try again"
+            ) from error
+
+
+async def _connect(url: str, timeout_s: int) -> AsyncConnection:
     try:
         return await AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=10, application_name="apex-migrate"
+            url,
+            autocommit=True,
+            connect_timeout=timeout_s,
+            application_name="apex-migrate",
+            # A network that is cut without a word is noticed within about ten seconds.
+            keepalives_idle=4,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
         )
     except psycopg.OperationalError as error:
+        if (error.pgconn is not None and error.pgconn.needs_password) or _REFUSAL.search(
+            str(error)
+        ):
+            raise DatabaseRefusedError(
+                "PostgreSQL lets nobody in with APEX_DATABASE_URL: check its user, password and "
+                f"database name, and the server's pg_hba.conf ({' '.join(str(error).split())})"
+            ) from error
         raise StorageUnavailableError(
             "PostgreSQL does not answer: check APEX_DATABASE_URL or the embedded server's log"
         ) from error

@@ -89,6 +89,15 @@ def test_a_port_that_is_taken_is_said_so_in_production(apex, live_server):
     assert "--port" in refused.stderr
 
 
+def test_a_wrong_password_of_the_database_ends_the_start_with_what_to_do(apex, database_url):
+    url = psycopg.conninfo.make_conninfo(database_url, password="not this one")
+    refused = apex("serve", "--port", "0", APEX_DATABASE_URL=url)
+    assert refused.returncode == 1
+    assert "APEX_DATABASE_URL" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "not this one" not in refused.stderr
+
+
 def test_migrate_check_finds_nothing_after_migrate(apex):
     assert apex("migrate").stdout == "The schema is up to date.\n"
     checked = apex("migrate", "--check", "--json")

@@ -269,6 +269,7 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
                 return {ref.actor_class.__name__ for ref in ActorSystem.current().alive()}
 
             standing = {
+                "BringUp",
                 "ComponentWatch",
                 "ConnectionActor",
                 "ConnectionRegistry",

@@ -18,6 +18,7 @@ from apex_actors.execution import (
     StopWork,
     Worker,
 )
+from apex_actors.execution.worker import WorkAvailable
 from apex_actors.protocol.grammar import GRAMMAR, RunGrammar
 from apex_actors.protocol.log_check import LogCheck
 from apex_actors.protocol.messages import IfBusy
@@ -27,6 +28,7 @@ from apex_actors.protocol.payloads import (
     AgentStatus,
     ToolExecuting,
 )
+from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.runs import StartAttempt
 
 SETTINGS = ExecutionSettings(runs_per_user=2, lease_s=2, poll_interval_s=0.05, max_attempts=2)
@@ -359,3 +361,20 @@ async def test_a_run_of_a_pipeline_that_nobody_knows_fails_with_a_report(
     [report] = await rows("select id, kind from apex.error_reports")
     assert str(report["id"]) == announcer.events[-1].payload["error"]["report_id"]
     assert report["kind"] == "LookupError"
+
+
+async def test_a_database_that_is_away_is_said_once_and_work_goes_on_when_it_is_back(
+    start_worker, accept, finished, runs, mocker, caplog, eventually
+):
+    claim = mocker.patch.object(
+        runs, "claim", side_effect=StorageUnavailableError("PostgreSQL is away")
+    )
+    start_worker().tell(WorkAvailable())
+    await eventually(lambda: claim.call_count >= 3)
+    assert [message for message in caplog.messages if "claimed" in message] == [
+        "no work can be claimed: PostgreSQL is away"
+    ]
+    mocker.stopall()
+    await accept()
+    await finished()
+    assert caplog.messages.count("work can be claimed again") == 1

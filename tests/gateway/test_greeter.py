@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from apex_actors.actors import LoopActor
-from apex_actors.gateway.greeter import Greeter, OpenLog
+from apex_actors.gateway.greeter import RETRY_S, Greeter, OpenLog
+from apex_actors.gateway.registry_messages import ComponentsChanged
 from apex_actors.protocol.identity import Identity
 from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.event_log import LogPosition
@@ -33,7 +34,7 @@ def log():
 
 @pytest.fixture
 async def greeter(log):
-    ref = Greeter.start(log=log, timeout_s=5.0)
+    ref = Greeter.start(log=log, timeout_s=5.0, early_s=0)
     yield ref
     ref.kill()
     await ref.stopped()
@@ -104,6 +105,84 @@ async def test_nobody_waits_longer_than_the_limit(log, ask):
     assert await ask("1", of=greeter)() == [None]
     greeter.kill()
     await greeter.stopped()
+
+
+@pytest.fixture
+async def early(log):
+    """A greeter of a server that has just started, long before its first seconds are over."""
+    ref = Greeter.start(log=log, timeout_s=3 * RETRY_S, early_s=600)
+    yield ref
+    ref.kill()
+    await ref.stopped()
+
+
+async def test_in_the_first_seconds_a_log_that_comes_late_is_waited_for(
+    log, ask, early, eventually
+):
+    log.gate.set()
+    log.error = StorageUnavailableError("away")
+    first = ask("1", of=early)
+    await eventually(lambda: log.asked)
+    second = ask("2", of=early)
+    log.error = None
+    assert await first() == [1]
+    assert await second() == [2]
+
+
+async def test_nobody_waits_for_more_than_three_looks_after_the_first(log, ask, early):
+    log.gate.set()
+    log.error = StorageUnavailableError("away")
+    assert await ask("1", of=early)() == [None]
+    assert 2 <= len(log.asked) <= 4
+
+
+async def test_who_knows_that_the_log_is_back_takes_the_waiting_with_it(
+    log, ask, early, eventually
+):
+    log.gate.set()
+    log.error = StorageUnavailableError("away")
+    waiting = ask("1", of=early)
+    await eventually(lambda: log.asked)
+    log.error = None
+    assert await ask("2", of=early, is_back=True)() == [2]
+    assert await waiting() == [1]
+    assert log.asked == [["1"], ["1", "2"]]
+
+
+async def test_who_was_greeted_without_the_log_is_not_kept_waiting_for_it_again(log, ask, early):
+    log.gate.set()
+    log.error = StorageUnavailableError("away")
+    assert await ask("1", of=early, is_back=True)() == [None]
+    assert log.asked == [["1"]]
+
+
+async def test_a_log_that_is_silent_is_not_waited_for_twice_even_early(log, ask, eventually):
+    greeter = Greeter.start(log=log, timeout_s=0.1, early_s=600)
+    first = ask("1", of=greeter)
+    await eventually(lambda: log.asked)
+    second = ask("2", of=greeter)
+    assert await first() + await second() == [None, None]
+    assert log.asked == [["1"]]
+    greeter.kill()
+    await greeter.stopped()
+
+
+async def test_while_the_database_is_known_to_be_away_nobody_waits_for_a_look(log, greeter, ask):
+    log.gate.set()
+    greeter.tell(ComponentsChanged(down=("database",)))
+    assert await ask("1")() == [None]
+    assert log.asked == []
+    greeter.tell(ComponentsChanged(down=("cache",), recovered=("database",)))
+    assert await ask("1")() == [1]
+
+
+async def test_a_database_that_is_back_ends_the_pause_after_a_failure(log, greeter, ask):
+    log.gate.set()
+    log.error = StorageUnavailableError("away")
+    assert await ask("1")() == [None]
+    log.error = None
+    greeter.tell(ComponentsChanged(down=(), recovered=("database",)))
+    assert await ask("2")() == [2]
 
 
 async def test_a_bug_leaves_nobody_waiting_and_the_greeter_alive(log, ask, caplog):

@@ -176,7 +176,7 @@ async def test_health_and_page_are_served_with_a_strict_policy(node):
         assert (await http.get("/healthz")).json() == {"status": "ok"}
         ready = await http.get("/readyz")
         assert ready.status_code == 200
-        parts = ("database", "cache", "worker", "agents")
+        parts = ("database", "schema", "cache", "worker", "agents")
         assert ready.json()["components"] == dict.fromkeys(parts, "up")
         page = await http.get("/")
     policy = page.headers["content-security-policy"]

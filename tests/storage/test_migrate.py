@@ -6,7 +6,11 @@ import psycopg
 import pytest
 
 from apex_actors.storage import migrate as migrations
-from apex_actors.storage.errors import MigrationError, StorageUnavailableError
+from apex_actors.storage.errors import (
+    DatabaseRefusedError,
+    MigrationError,
+    StorageUnavailableError,
+)
 
 
 @pytest.fixture
@@ -41,6 +45,47 @@ async def test_a_changed_file_and_a_newer_database_are_refused(database_url):
         connection.execute("insert into apex.schema_migrations values (9999, 'later', 'x')")
         with pytest.raises(MigrationError, match="newer version"):
             await migrations.migrate(database_url)
+
+
+@pytest.mark.parametrize(
+    "change", [{"password": "not this one"}, {"dbname": "apex_nowhere"}], ids=["password", "name"]
+)
+async def test_a_database_that_lets_nobody_in_is_not_said_to_be_away(database_url, change):
+    url = psycopg.conninfo.make_conninfo(database_url, **change)
+    with pytest.raises(DatabaseRefusedError, match="APEX_DATABASE_URL") as refused:
+        await migrations.plan(url)
+    assert "not this one" not in str(refused.value)
+
+
+async def test_a_database_that_goes_away_meanwhile_is_away_and_the_rest_follows(
+    empty_database_url, admin_database_url, mocker
+):
+    apply, applied = migrations._apply, []
+
+    async def cut_at_the_third(connection, migration):
+        if len(applied) == 2:
+            with psycopg.connect(admin_database_url, autocommit=True) as other:
+                other.execute(f"select pg_terminate_backend({connection.info.backend_pid})")
+        applied.append(str(migration))
+        await apply(connection, migration)
+
+    mocker.patch.object(migrations, "_apply", cut_at_the_third)
+    with pytest.raises(StorageUnavailableError):
+        await migrations.migrate(empty_database_url)
+    mocker.stopall()
+    rest = (await migrations.migrate(empty_database_url)).steps
+    assert rest[0] == applied[2]
+
+
+async def test_who_waits_is_told_when_the_database_has_answered(database_url):
+    told = []
+    await migrations.migrate(database_url, on_connected=lambda: told.append("answered"))
+    assert told == ["answered"]
+    with pytest.raises(StorageUnavailableError):
+        await migrations.migrate(
+            "postgresql://nobody@127.0.0.1:1/none", on_connected=lambda: told.append("never")
+        )
+    assert told == ["answered"]
 
 
 async def test_a_database_that_is_away_is_said_to_be_away():

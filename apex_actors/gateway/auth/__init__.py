@@ -15,7 +15,7 @@ from apex_actors.gateway.auth.keys import Keys, SharedSecret
 from apex_actors.gateway.auth.links import LinkSigner
 from apex_actors.gateway.auth.published_keys import PublishedKeys
 from apex_actors.gateway.auth.revocation import RevocationList, Revocations
-from apex_actors.gateway.auth.revocation_watch import RevocationWatch
+from apex_actors.gateway.auth.revocation_watch import LookThrough, RevocationWatch
 from apex_actors.gateway.auth.tokens import TokenAuthority, TokenVerifier
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Keys",
     "KeysUnavailableError",
     "LinkSigner",
+    "LookThrough",
     "PublishedKeys",
     "RevocationList",
     "RevocationWatch",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from apex_actors.storage.errors import StorageUnavailableError
+
 MIN_KEY_BYTES: Final = 32
 
 #: Keeps these signatures apart from any other use of the key.
@@ -22,27 +24,36 @@ _EXPIRES: Final = re.compile(r"[1-9][0-9]{0,10}")
 class LinkSigner:
     """Signs paths, and knows its own signatures again; every node with the key does.
 
-    :param key: at least MIN_KEY_BYTES random bytes.
+    :param key: at least MIN_KEY_BYTES random bytes; None: it is not known before ``use``.
     :param lifetime_s: how long a link is good.
     """
 
     def __init__(
         self,
         *,
-        key: bytes,
+        key: bytes | None = None,
         lifetime_s: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        if len(key) < MIN_KEY_BYTES:
-            raise ValueError(f"the key of links must have at least {MIN_KEY_BYTES} bytes")
         if lifetime_s <= 0:
             raise ValueError("lifetime_s must be more than 0")
-        self._key = key
+        self._key: bytes | None = None
         self._lifetime_s = lifetime_s
         self._now = now
+        if key is not None:
+            self.use(key)
+
+    def use(self, key: bytes) -> None:
+        """Sign and verify with ``key`` from now on."""
+        if len(key) < MIN_KEY_BYTES:
+            raise ValueError(f"the key of links must have at least {MIN_KEY_BYTES} bytes")
+        self._key = key
 
     def sign(self, path: str) -> str:
-        """``path`` with ``?expires=…&signature=…``; raises ValueError for what is no plain path."""
+        """``path`` with ``?expires=…&signature=…``; raises ValueError for what is no plain path.
+
+        Raises StorageUnavailableError as long as the key is not known.
+        """
         if _PATH.fullmatch(path) is None:
             raise ValueError("only a path without query, fragment and escapes can be signed")
         expires = str(int(self._now().timestamp()) + self._lifetime_s)
@@ -51,7 +62,8 @@ class LinkSigner:
     def verify(self, path: str, expires: str, signature: str) -> bool:
         """Whether this key has signed ``path`` until ``expires``, and that is still to come.
 
-        ``path``, ``expires`` and ``signature`` as they stand in the request; never raises.
+        ``path``, ``expires`` and ``signature`` as they stand in the request. Raises
+        StorageUnavailableError as long as the key is not known, and nothing else.
         """
         if (
             _PATH.fullmatch(path) is None
@@ -63,6 +75,8 @@ class LinkSigner:
         return good and self._now().timestamp() < int(expires)
 
     def _signature(self, path: str, expires: str) -> str:
+        if self._key is None:
+            raise StorageUnavailableError("the key of links has not been read yet")
         message = _PURPOSE + f"{expires}\n{path}".encode("ascii")
         digest = hmac.digest(self._key, message, "sha256")
         return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

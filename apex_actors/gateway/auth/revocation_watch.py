@@ -21,6 +21,13 @@ SWEEP_INTERVAL_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class LookThrough:
+    """Look now, by this way to the table; answered with whether the list is complete now."""
+
+    store: RevocationStore
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     pass
 
@@ -33,7 +40,7 @@ class _Sweep:
 class RevocationWatch(LoopActor):
     """Renews ``revocations``; started when the first look has ended, well or not.
 
-    Sends itself one message a look and receives nothing else. Calls ``on_change`` when tokens were
+    Sends itself one message a look; receives LookThrough. Calls ``on_change`` when tokens were
     revoked that were good before: live connections are to be checked then. While PostgreSQL is away
     the last known list stays. When it dies the list grows stale and says so,
     and the node stops.
@@ -60,38 +67,40 @@ class RevocationWatch(LoopActor):
         self._failing = False
 
     async def on_start(self) -> None:  # type: ignore[override]  # hooks of the loop may be async
-        await self._look()
+        await self._look(self._store)
         self.timers.every("look", self._interval_s, _Look())
         self.timers.every("sweep", SWEEP_INTERVAL_S, _Sweep())
 
     def on_receive(self, message: object) -> object:
         match message:
             case _Look():
-                return self._look()
+                return self._look(self._store)
+            case LookThrough(store):
+                return self._look(store)
             case _Sweep():
                 return self._sweep()
             case _:
                 return super().on_receive(message)
 
-    async def _look(self) -> None:
+    async def _look(self, store: RevocationStore) -> bool:
         began = self._revocations.now()
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                snapshot = await self._store.live(known=self._version)
+                snapshot = await store.live(known=self._version)
         except (StorageError, TimeoutError) as error:
             self._failed(str(error) or "no answer")
-            return
+            return False
         except Exception:
             # Without this actor nothing could be revoked: it looks on, whatever it was.
             logger.exception("looking up revocations broke")
             self._failed("see above")
-            return
+            return False
         if self._failing:
             self._failing = False
             logger.warning("revocations are looked up again")
         if snapshot is None:
             self._revocations.confirm(began)
-            return
+            return True
         self._version = snapshot.version
         before = self._revocations.known
         after = RevocationList.of(record.revoked for record in snapshot.records)
@@ -102,6 +111,7 @@ class RevocationWatch(LoopActor):
             except Exception:
                 # The list is in use by now; who could not be told must not end the looking.
                 logger.exception("who wants to know of revocations cannot be told")
+        return True
 
     async def _sweep(self) -> None:
         try:

@@ -4,6 +4,7 @@ Handlers own nothing but what they are given; ``assemble`` makes one table of th
 They must not know sockets: a session, a message in, a reply out.
 """
 
+from apex_actors.gateway.handlers.fallback import WithFallback
 from apex_actors.gateway.handlers.liveness import LivenessHandlers
 from apex_actors.gateway.handlers.preferences import PreferenceHandlers
 from apex_actors.gateway.handlers.run_states import RunStateHandlers
@@ -17,6 +18,7 @@ __all__ = [
     "RunHandlers",
     "RunStateHandlers",
     "ThreadHandlers",
+    "WithFallback",
     "assemble",
 ]
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apex_actors.gateway.auth import LinkSigner
+from apex_actors.storage.errors import StorageUnavailableError
 
 PATH = "/api/runs/0b1c/charts/by_model.svg"
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -55,6 +56,20 @@ def test_another_node_with_the_key_knows_the_link_and_one_without_does_not(signe
     link = taken_apart(signer.sign(PATH))
     assert LinkSigner(key=b"k" * 32, lifetime_s=60, now=clock).verify(*link)
     assert not LinkSigner(key=b"o" * 32, lifetime_s=3600, now=clock).verify(*link)
+
+
+def test_before_the_key_is_known_nothing_is_signed_and_no_link_is_called_bad(signer, clock):
+    late = LinkSigner(lifetime_s=3600, now=clock)
+    link = taken_apart(signer.sign(PATH))
+    with pytest.raises(StorageUnavailableError):
+        late.sign(PATH)
+    with pytest.raises(StorageUnavailableError):
+        late.verify(*link)
+    with pytest.raises(ValueError, match="32 bytes"):
+        late.use(b"short")
+    late.use(b"k" * 32)
+    assert late.verify(*link)
+    assert late.sign(PATH) == signer.sign(PATH)
 
 
 _, EXPIRES, SIGNATURE = taken_apart(

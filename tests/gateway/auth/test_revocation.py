@@ -8,6 +8,7 @@ import pytest
 
 from apex_actors.gateway.auth import (
     InvalidTokenError,
+    LookThrough,
     RevocationList,
     Revocations,
     RevocationWatch,
@@ -242,6 +243,22 @@ async def test_a_database_that_is_away_is_said_once_and_then_everything_is_read_
     await eventually(lambda: revocations.is_current)
     assert refuses(revocations, token(token_id="t-3"))
     assert "looked up again" in caplog.text
+
+
+async def test_a_look_by_another_way_fills_the_list_and_says_whether_it_did(
+    watch, store, revocations
+):
+    store.failure = StorageUnavailableError("away")
+    ref = await watch(interval_s=60)
+    assert not revocations.is_current
+    other = FakeStore()
+    other.failure = StorageUnavailableError("away too")
+    assert await ref.ask_async(LookThrough(other)) is False
+    other.failure = None
+    other.revoke(RevokedToken("t-2"))
+    assert await ref.ask_async(LookThrough(other)) is True
+    assert refuses(revocations, token(token_id="t-2"))
+    assert revocations.is_current
 
 
 async def test_a_look_counts_from_its_beginning(watch, store, revocations, clock):
