@@ -210,7 +210,7 @@ class Scene:
 
     def connect(self, resume=None):
         registry = Registry.start(self.told)
-        greeter = Greeter.start(log=self.log, timeout_s=5.0)
+        greeter = Greeter.start(log=self.log, timeout_s=5.0, early_s=0)
         answer = HeartbeatAck(server_time=datetime(2026, 11, 22, tzinfo=UTC))
         handlers = {Heartbeat: lambda *_: answer, **self.handlers}
         services = ConnectionServices(
