@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import uuid
@@ -48,20 +47,19 @@ from apex_actors.gateway.router import HandlerPart
 from apex_actors.gateway.settings import Algorithm
 from apex_actors.server.announcer import NodeAnnouncer, WakeUpRelay
 from apex_actors.server.bring_up import BringUp, Foundation
+from apex_actors.server.data_servers import DataServers
 from apex_actors.server.gateway_part import DEVELOPMENT_ORG, GatewayPart, GatewayParts
-from apex_actors.server.secrets import development_secret
+from apex_actors.server.secrets import development_secret, revealed
 from apex_actors.server.settings import Mode, Settings
 from apex_actors.server.stores import Stores, build_stores
 from apex_actors.server.tuning import responsive
 from apex_actors.server.uvicorn_server import UvicornServer, listen
 from apex_actors.storage.cache import ResultCache
-from apex_actors.storage.embedded import EmbeddedServers, default_data_dir
+from apex_actors.storage.embedded import default_data_dir
 from apex_actors.storage.retention import Retention
 from apex_actors.storage.wake_ups import WakeUps
 
 __all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
-
-logger = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Actor)
 
@@ -70,9 +68,6 @@ LISTEN_ANYWAY_S: Final = 1.5
 
 #: Nor does ``start`` from then on, in seconds: a machine under load answers by now.
 START_ANYWAY_S: Final = 3.5
-
-#: Between two looks after the embedded servers, in seconds.
-WATCH_INTERVAL_S: Final = 1.0
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -167,8 +162,7 @@ class Node:
         for this server: DatabaseRefusedError, MigrationError.
         """
         try:
-            database_url, redis_url = await self._start_servers()
-            await self._start_bring_up(database_url, redis_url)
+            await self._start_bring_up(await self._start_servers())
             self._start_relay()
             self._start_janitors()
             if self._part.works:
@@ -241,30 +235,23 @@ class Node:
 
     # Starting.
 
-    async def _start_servers(self) -> tuple[str, str]:
-        settings = self._settings
-        given_database = _revealed(settings.database_url)
-        given_redis = _revealed(settings.redis_url)
-        if given_database and given_redis:
-            return given_database, given_redis
-        servers = EmbeddedServers(
-            data_dir=self.data_dir, postgres=not given_database, valkey=not given_redis
-        )
-        await asyncio.to_thread(servers.start)
-        self._stack.push_async_callback(asyncio.to_thread, servers.stop)
-        self._start_task(self._watch(servers))
-        return given_database or servers.database_url, given_redis or servers.redis_url
+    async def _start_servers(self) -> DataServers:
+        servers = DataServers(self._settings, data_dir=self.data_dir)
+        await servers.start()
+        self._stack.push_async_callback(servers.stop)
+        return servers
 
-    async def _start_bring_up(self, database_url: str, redis_url: str) -> None:
+    async def _start_bring_up(self, servers: DataServers) -> None:
         self.stores = build_stores(
             self._settings,
-            database_url=database_url,
-            redis_url=redis_url,
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
             node=self.name,
             stack=self._stack,
         )
+        self._start_task(servers.watch(self.stores.cache))
         self.links = LinkSigner(lifetime_s=self._settings.auth.artifact_lifetime_s)
-        self.foundation = Foundation(database_url, stores=self.stores, links=self.links)
+        self.foundation = Foundation(servers.database_url, stores=self.stores, links=self.links)
         self._start_vital(BringUp, foundation=self.foundation)
         await self.foundation.first_try(LISTEN_ANYWAY_S)
 
@@ -417,7 +404,7 @@ class Node:
             await asyncio.sleep(0.005)
 
     def _secret(self) -> str:
-        return _revealed(self._settings.auth.secret) or development_secret(self.data_dir)
+        return revealed(self._settings.auth.secret) or development_secret(self.data_dir)
 
     # Stopping.
 
@@ -484,19 +471,3 @@ class Node:
             await asyncio.wait([task])
 
         self._stack.push_async_callback(cancel)
-
-    async def _watch(self, servers: EmbeddedServers) -> None:
-        """Bring back an embedded server that died."""
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            try:
-                if await asyncio.to_thread(servers.ensure_running):
-                    logger.warning("an embedded server had died and is back")
-                    if not self._settings.redis_url:
-                        await self.stores.cache.use(servers.redis_url)
-            except Exception:
-                logger.exception("an embedded server cannot be brought back")
-
-
-def _revealed(secret: Any) -> str | None:
-    return None if secret is None else secret.get_secret_value()

@@ -1,11 +1,18 @@
-"""The token secret of development mode: made once, kept where only its owner reads it."""
+"""Secrets of the settings, and the token secret of development mode, made once and kept safe."""
 
 import contextlib
 import os
 import secrets
 from pathlib import Path
 
+from pydantic import SecretStr
+
 SECRET_BYTES = 48
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """What is behind ``secret``, for the one who uses it."""
+    return None if secret is None else secret.get_secret_value()
 
 
 def development_secret(data_dir: Path) -> str:

@@ -1,0 +1,72 @@
+"""Where a node's database and cache are: servers that were given, or embedded ones of its own."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from apex_actors.server.secrets import revealed
+from apex_actors.server.settings import Settings
+from apex_actors.storage.cache import Cache
+from apex_actors.storage.embedded import EmbeddedServers
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks after the embedded servers, in seconds.
+WATCH_INTERVAL_S: Final = 1.0
+
+
+class DataServers:
+    """PostgreSQL and Redis or Valkey of a node; what the settings do not give is embedded.
+
+    A given server that is away is no matter of this class: it is looked for by those who use it.
+    """
+
+    def __init__(self, settings: Settings, *, data_dir: Path) -> None:
+        self._given_database = revealed(settings.database_url)
+        self._given_redis = revealed(settings.redis_url)
+        self._embedded: EmbeddedServers | None = None
+        if not (self._given_database and self._given_redis):
+            self._embedded = EmbeddedServers(
+                data_dir=data_dir,
+                postgres=not self._given_database,
+                valkey=not self._given_redis,
+            )
+
+    async def start(self) -> None:
+        """Start what is embedded; raises EmbeddedServerError, with what to do."""
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.start)
+
+    async def stop(self) -> None:
+        """Stop what is embedded."""
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.stop)
+
+    @property
+    def database_url(self) -> str:
+        """Of the started database."""
+        return self._given_database or self._own.database_url
+
+    @property
+    def redis_url(self) -> str:
+        """Of the started cache."""
+        return self._given_redis or self._own.redis_url
+
+    async def watch(self, cache: Cache) -> None:
+        """Bring back an embedded server that died, for ever; ``cache`` follows it to its port."""
+        servers = self._embedded
+        while servers is not None:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            try:
+                if await asyncio.to_thread(servers.ensure_running):
+                    logger.warning("an embedded server had died and is back")
+                    if not self._given_redis:
+                        await cache.use(servers.redis_url)
+            except Exception:
+                logger.exception("an embedded server cannot be brought back")
+
+    @property
+    def _own(self) -> EmbeddedServers:
+        assert self._embedded is not None  # noqa: S101 - else both were given
+        return self._embedded
