@@ -31,6 +31,10 @@ ModeOption = Annotated[
         "--mode", help="development or production.", show_default="APEX_MODE or production"
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many processes do it, on one port.", show_default="settings"),
+]
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
 FOR_TRACES = "For traffic traces, which do not say it, for example"
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for programs.")]
@@ -61,24 +65,30 @@ def serve(
     data_dir: DataDir = None,
     host: Host = None,
     port: Port = None,
-    role: Annotated[str, typer.Option(help="all or gateway.")] = "all",
+    role: Annotated[
+        str,
+        typer.Option(
+            help="all; gateway: serve clients only; worker: execute runs only.", metavar="ROLE"
+        ),
+    ] = "all",
+    processes: Processes = None,
 ) -> None:
-    """Serve clients, and execute their runs unless the role is gateway."""
+    """Serve clients and execute their runs, or one of both."""
     from apex_actors.cli.serving import run_node  # noqa: PLC0415
 
-    if role not in {"all", "gateway"}:
-        raise typer.BadParameter("must be all or gateway", param_hint="--role")
+    if role not in {"all", "gateway", "worker"}:
+        raise typer.BadParameter("must be all, gateway or worker", param_hint="--role")
     with explained():
-        run_node(role, mode=mode, data_dir=data_dir, host=host, port=port)
+        run_node(role, mode=mode, data_dir=data_dir, host=host, port=port, processes=processes)
 
 
 @app.command()
-def worker(mode: ModeOption = None, data_dir: DataDir = None) -> None:
-    """Execute runs, without serving clients."""
+def worker(mode: ModeOption = None, data_dir: DataDir = None, processes: Processes = None) -> None:
+    """Execute runs, without serving clients: the same as `apex serve --role worker`."""
     from apex_actors.cli.serving import run_node  # noqa: PLC0415
 
     with explained():
-        run_node("worker", mode=mode, data_dir=data_dir)
+        run_node("worker", mode=mode, data_dir=data_dir, processes=processes)
 
 
 @app.command()

@@ -15,6 +15,7 @@ def explained() -> Generator[None]:
     """Turn the errors that a user can do something about into one message and exit code 1."""
     # Imported when needed: `apex --help` answers without the whole server.
     from apex_actors.costs.importers.errors import UsageFileError  # noqa: PLC0415
+    from apex_actors.server.member_keeper import GroupFailedError  # noqa: PLC0415
     from apex_actors.server.node import NodeFailedError  # noqa: PLC0415
     from apex_actors.server.settings import SettingsError  # noqa: PLC0415
     from apex_actors.server.uvicorn_server import PortTakenError  # noqa: PLC0415
@@ -25,6 +26,7 @@ def explained() -> Generator[None]:
         yield
     except (
         EmbeddedServerError,
+        GroupFailedError,
         NodeFailedError,
         PortTakenError,
         SettingsError,

@@ -11,7 +11,8 @@ from rich.console import Console
 from apex_actors.cli.asking import ask
 from apex_actors.server.logs import configure_logging
 from apex_actors.server.node import DEVELOPMENT_ORG, Node, Part
-from apex_actors.server.settings import Mode, load_settings
+from apex_actors.server.process_group import ProcessGroup
+from apex_actors.server.settings import Mode, Settings, load_settings
 
 T = TypeVar("T")
 
@@ -26,6 +27,10 @@ def run_node(role: str, **flags: Any) -> None:
     """Serve until a signal comes."""
     settings = load_settings(**flags)
     configure_logging(level=settings.log_level, style=settings.log_format)
+    if settings.processes > 1:
+        # It waits for its processes and does nothing else: Python's own loop does.
+        asyncio.run(_run_group(settings, Part(role)))
+        return
     node = Node(settings, part=Part(role))
 
     def ready() -> None:
@@ -34,6 +39,16 @@ def run_node(role: str, **flags: Any) -> None:
         sys.stderr.write(f"apex: {role} ready{where}{lack}\n")
 
     _run(node.run_until_signal(on_ready=ready))
+
+
+async def _run_group(settings: Settings, part: Part) -> None:
+    group = ProcessGroup(settings, part=part, processes=settings.processes)
+
+    def ready() -> None:
+        where = f" at {group.url}" if group.url else ""
+        sys.stderr.write(f"apex: {part} ready{where}, {settings.processes} processes\n")
+
+    await group.run_until_signal(on_ready=ready)
 
 
 def run_up(*, once: str | None, as_json: bool, **flags: Any) -> int:

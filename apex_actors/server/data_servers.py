@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from apex_actors.server.secrets import revealed
+from apex_actors.server.server_urls import ServerUrls
 from apex_actors.server.settings import Settings
-from apex_actors.storage.cache import Cache
 from apex_actors.storage.embedded import EmbeddedServers
 
 logger = logging.getLogger(__name__)
@@ -17,14 +18,18 @@ WATCH_INTERVAL_S: Final = 1.0
 
 
 class DataServers:
-    """PostgreSQL and Redis or Valkey of a node; what the settings do not give is embedded.
+    """PostgreSQL and Redis or Valkey of a node or a group; what the settings do not give is embedded.
 
     A given server that is away is no matter of this class: it is looked for by those who use it.
+
+    :param urls: servers that others look after, as of the processes of a group.
     """
 
-    def __init__(self, settings: Settings, *, data_dir: Path) -> None:
-        self._given_database = revealed(settings.database_url)
-        self._given_redis = revealed(settings.redis_url)
+    def __init__(
+        self, settings: Settings, *, data_dir: Path, urls: ServerUrls | None = None
+    ) -> None:
+        self._given_database = revealed(settings.database_url) if urls is None else urls.database
+        self._given_redis = revealed(settings.redis_url) if urls is None else urls.redis
         self._embedded: EmbeddedServers | None = None
         if not (self._given_database and self._given_redis):
             self._embedded = EmbeddedServers(
@@ -53,8 +58,8 @@ class DataServers:
         """Of the started cache."""
         return self._given_redis or self._own.redis_url
 
-    async def watch(self, cache: Cache) -> None:
-        """Bring back an embedded server that died, for ever; ``cache`` follows it to its port."""
+    async def watch(self, on_redis_moved: Callable[[str], Awaitable[None]]) -> None:
+        """Bring back an embedded server that died, for ever; tell where Valkey is then."""
         servers = self._embedded
         while servers is not None:
             await asyncio.sleep(WATCH_INTERVAL_S)
@@ -62,7 +67,7 @@ class DataServers:
                 if await asyncio.to_thread(servers.ensure_running):
                     logger.warning("an embedded server had died and is back")
                     if not self._given_redis:
-                        await cache.use(servers.redis_url)
+                        await on_redis_moved(servers.redis_url)
             except Exception:
                 logger.exception("an embedded server cannot be brought back")
 

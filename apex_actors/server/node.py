@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import uuid
@@ -50,16 +51,19 @@ from apex_actors.server.bring_up import BringUp, Foundation
 from apex_actors.server.data_servers import DataServers
 from apex_actors.server.gateway_part import DEVELOPMENT_ORG, GatewayPart, GatewayParts
 from apex_actors.server.secrets import development_secret, revealed
+from apex_actors.server.server_urls import ServerUrls
 from apex_actors.server.settings import Mode, Settings
 from apex_actors.server.stores import Stores, build_stores
 from apex_actors.server.tuning import responsive
-from apex_actors.server.uvicorn_server import UvicornServer, listen
+from apex_actors.server.uvicorn_server import UvicornServer, browser_url, listen
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.embedded import default_data_dir
 from apex_actors.storage.retention import Retention
 from apex_actors.storage.wake_ups import WakeUps
 
 __all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
+
+logger = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Actor)
 
@@ -110,11 +114,24 @@ class Node:
     listener. A database that is away is not waited for: the rest starts without it, every use of
     it fails at once, and BringUp does what it is needed for when it is there. ``stop`` drains first: nobody new is let in, runs may finish within the grace
     period, what is left is given back to other workers, clients are told and closed.
+
+    :param urls: servers that others look after, as of the processes of a group.
+    :param listener: a listening socket that others share; this node's closes before it drains, so
+        that whoever comes then is let in by another.
     """
 
-    def __init__(self, settings: Settings, *, part: Part = Part.ALL) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        part: Part = Part.ALL,
+        urls: ServerUrls | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self._settings = settings
         self._part = part
+        self._urls = urls
+        self._shared_listener = listener
         self.name = uuid.uuid4().hex[:12]
         self._stack = AsyncExitStack()
         self.metrics = GatewayMetrics()
@@ -139,9 +156,7 @@ class Node:
     @property
     def url(self) -> str:
         """Where browsers go."""
-        host = self._settings.host
-        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
-        return f"http://[{shown}]:{self.port}" if ":" in shown else f"http://{shown}:{self.port}"
+        return browser_url(self._settings.host, self.port)
 
     @property
     def data_dir(self) -> Path:
@@ -181,6 +196,8 @@ class Node:
             self._health.draining = True
         if self._gateway is not None:
             self._gateway.doorkeeper.draining = True
+            if self._shared_listener is not None:
+                self._gateway.server.stop_listening()
         finished, handed_over = await self._drain_worker()
         await self._stack.aclose()
         if not self._stopped:
@@ -193,13 +210,22 @@ class Node:
                 self._connections_told,
             )
 
-    async def run_until_signal(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Start, call ``on_ready``, serve until SIGTERM or SIGINT, drain, stop.
+    async def use_redis(self, url: str) -> None:
+        """Go on with another Redis or Valkey; the node must have started."""
+        await self.stores.cache.use(url)
+
+    async def run_until_signal(
+        self,
+        *,
+        on_ready: Callable[[], None] = lambda: None,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        """Start, call ``on_ready``, serve until SIGTERM or SIGINT or ``stopping``, drain, stop.
 
         Raises NodeFailedError, after the same orderly stop, when a vital actor died.
         """
         loop = asyncio.get_running_loop()
-        signalled = asyncio.Event()
+        signalled = asyncio.Event() if stopping is None else stopping
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         for number in _SIGNALS:
             loop.add_signal_handler(number, signalled.set)
@@ -236,7 +262,7 @@ class Node:
     # Starting.
 
     async def _start_servers(self) -> DataServers:
-        servers = DataServers(self._settings, data_dir=self.data_dir)
+        servers = DataServers(self._settings, data_dir=self.data_dir, urls=self._urls)
         await servers.start()
         self._stack.push_async_callback(servers.stop)
         return servers
@@ -249,7 +275,7 @@ class Node:
             node=self.name,
             stack=self._stack,
         )
-        self._start_task(servers.watch(self.stores.cache))
+        self._start_task(servers.watch(self.use_redis))
         self.links = LinkSigner(lifetime_s=self._settings.auth.artifact_lifetime_s)
         self.foundation = Foundation(servers.database_url, stores=self.stores, links=self.links)
         self._start_vital(BringUp, foundation=self.foundation)
@@ -347,7 +373,8 @@ class Node:
         self.registry = gateway.registry
         development = settings.mode is Mode.DEVELOPMENT
         await self._serve(
-            gateway.server, listen(settings.host, settings.port, any_free=development)
+            gateway.server,
+            self._shared_listener or listen(settings.host, settings.port, any_free=development),
         )
         self._stack.push_async_callback(self._close_connections)
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -16,6 +16,9 @@ from pydantic_settings import SettingsError as UnreadableSettingError
 from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.gateway.settings import Algorithm, AuthSettings, GatewaySettings
 from apex_actors.storage.retention import RetentionSettings
+
+#: What the embedded PostgreSQL lets in (100), less what `apex` commands and operators need.
+EMBEDDED_CONNECTIONS: Final = 90
 
 
 class Mode(StrEnum):
@@ -49,6 +52,9 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes of `apex serve` and `apex worker`, all on one port. What is said below of connections, caps
+    and runs is for each of them."""
     data_dir: Path | None = None
     """Folder of the embedded servers; None: the platform's place for such data."""
     database_url: SecretStr | None = None
@@ -92,6 +98,17 @@ class Settings(BaseSettings):
             raise ValueError(
                 "bulk_connections must be above gateway.http.uploads_at_once: "
                 "each import holds one for minutes, and analyses need one too"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _embedded_database_has_room(self) -> "Settings":
+        wanted = self.processes * (self.database_connections + self.bulk_connections)
+        if self.processes > 1 and self.database_url is None and wanted > EMBEDDED_CONNECTIONS:
+            raise ValueError(
+                f"processes must be fewer: together they would open {wanted} connections, and the "
+                f"embedded PostgreSQL has {EMBEDDED_CONNECTIONS} to give. Lower "
+                f"database_connections, or set APEX_DATABASE_URL to a PostgreSQL of your own"
             )
         return self
 

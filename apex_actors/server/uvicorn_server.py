@@ -48,8 +48,20 @@ def listen(host: str, port: int, *, any_free: bool) -> socket.socket:
     )
 
 
+def browser_url(host: str, port: int) -> str:
+    """Where browsers on this machine find what listens there."""
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
 class UvicornServer(uvicorn.Server):
     """A server whose signals are handled by the node: it drains before it exits."""
+
+    def stop_listening(self) -> None:
+        """Let nobody new in; whoever is connected is served on."""
+        if self.started:
+            for server in self.servers:
+                server.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -78,3 +78,11 @@ def test_imports_alone_cannot_take_all_connections_of_bulk_work(clean_env):
     with pytest.raises(SettingsError, match="bulk_connections must be above"):
         load_settings(mode="development")
     assert load_settings(mode="development", bulk_connections=5).bulk_connections == 5
+
+
+def test_more_processes_than_the_embedded_database_has_connections_for_are_refused(clean_env):
+    with pytest.raises(SettingsError, match=r"processes must be fewer.*APEX_DATABASE_URL"):
+        load_settings(mode="development", processes=7)
+    assert load_settings(mode="development", processes=6).processes == 6
+    clean_env.setenv("APEX_DATABASE_URL", "postgresql://u@h/d")
+    assert load_settings(mode="development", processes=7).processes == 7
