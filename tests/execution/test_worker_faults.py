@@ -261,14 +261,17 @@ async def test_work_for_a_user_whose_engine_just_died_goes_to_a_new_one(
 async def test_the_leases_of_a_killed_engine_are_kept_no_longer(
     accept, start_worker, pipeline, eventually, finished
 ):
+    hanging = asyncio.Event()
+
     async def first_hangs(_assignment):
         if len(pipeline.supervisors) == 1:
+            hanging.set()
             await asyncio.Event().wait()
 
     pipeline.work = first_hangs
     await accept()
     worker = start_worker()
-    await eventually(lambda: pipeline.engines)
+    await eventually(hanging.is_set)
     pipeline.engines[0].ref.kill()  # nobody is told of a kill
     await finished()
     assert worker.is_alive()
