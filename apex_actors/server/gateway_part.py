@@ -29,6 +29,8 @@ from apex_actors.gateway.handlers.tokens import TokenHandlers
 from apex_actors.gateway.handshake import Admitted, Doorkeeper
 from apex_actors.gateway.health import Health
 from apex_actors.gateway.http import HttpServices, build_app
+from apex_actors.gateway.http.metrics import OwnMetrics
+from apex_actors.gateway.http.services import Alone
 from apex_actors.gateway.http.stored_threads import StoredThreads
 from apex_actors.gateway.limits import REGISTRATION_LIFE_S, Limits, LimitsSync
 from apex_actors.gateway.metrics import GatewayMetrics
@@ -49,6 +51,7 @@ from apex_actors.server.announcer import NodeAnnouncer
 from apex_actors.server.bring_up import Foundation
 from apex_actors.server.component_watch import ComponentWatch
 from apex_actors.server.settings import Mode, Settings
+from apex_actors.server.siblings import GetConnections, GetMetrics, Siblings
 from apex_actors.server.stores import Stores
 from apex_actors.server.uvicorn_server import UvicornServer, build_server
 from apex_actors.storage.cache import ResultCache
@@ -94,6 +97,8 @@ class GatewayParts:
     """Those that only the socket has."""
     threads: ThreadHandlers
     run_states: RunStateHandlers
+    siblings: Siblings | None
+    """The other processes of the group; None for a node alone."""
     start_vital: StartVital
     stack: AsyncExitStack
     """Undoes at the node's end what is begun here."""
@@ -162,8 +167,11 @@ class GatewayPart:
             ref = ConnectionActor.start(socket=socket, admitted=admitted, services=services)
             return SocketMessages(ref, parts.metrics)
 
+        app = build_app(self._http_services(verifier, revocations))
+        if parts.siblings is not None:
+            await self._answer_siblings(parts.siblings, app.state.own_metrics)
         self.server = build_server(
-            build_app(self._http_services(verifier, revocations)),
+            app,
             doorkeeper=self.doorkeeper,
             welcome=welcome,
             settings=gateway,
@@ -246,7 +254,21 @@ class GatewayPart:
             settings=settings.gateway.http,
             allowed_origins=settings.gateway.allowed_origins,
             max_message_bytes=settings.gateway.max_message_bytes,
+            group=parts.siblings or Alone(),
         )
+
+    async def _answer_siblings(self, siblings: Siblings, own_metrics: OwnMetrics) -> None:
+        async def answer(question: object) -> object:
+            match question:
+                case GetMetrics():
+                    return await own_metrics.families()
+                case GetConnections(org, sub):
+                    return await self.connections(org, sub)
+                case _:
+                    raise TypeError(f"{type(question).__name__} is no question of a sibling")
+
+        self._parts.stack.push_async_callback(siblings.close)
+        await siblings.serve(answer)
 
     # What is asked of it while it runs.
 

@@ -20,6 +20,7 @@ from typing import Final
 from apex_actors.server.group_messages import MemberReady, RedisMoved, StartMember, StopMember
 from apex_actors.server.logs import configure_logging
 from apex_actors.server.node import Node
+from apex_actors.server.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +49,23 @@ async def _run(parent: "Connection[object, object]", start: StartMember) -> None
     if start.listener is not None:
         listener = socket.socket(fileno=start.listener)
         listener.set_inheritable(False)
-    node = Node(start.settings, part=start.part, urls=start.urls, listener=listener)
-    stopping = asyncio.Event()
+    node = Node(
+        start.settings,
+        part=start.part,
+        urls=start.urls,
+        listener=listener,
+        siblings=Siblings(start.place),
+    )
+    stopping, orphaned = asyncio.Event(), asyncio.Event()
     inbox: asyncio.Queue[object] = asyncio.Queue()
     following: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
 
     def receive(message: object) -> None:
         if isinstance(message, StopMember):
+            stopping.set()
+        elif message is None:
+            orphaned.set()
             stopping.set()
         else:
             inbox.put_nowait(message)
@@ -80,6 +90,10 @@ async def _run(parent: "Connection[object, object]", start: StartMember) -> None
         for task in following:
             task.cancel()
             await asyncio.wait([task])
+        if orphaned.is_set():
+            # The last one does it.
+            with contextlib.suppress(OSError):
+                start.place.folder.rmdir()
 
 
 async def _follow(node: Node, inbox: asyncio.Queue[object]) -> None:
@@ -94,12 +108,12 @@ async def _follow(node: Node, inbox: asyncio.Queue[object]) -> None:
 def _listen(
     parent: "Connection[object, object]", tell: Callable[[object], object], *, patience_s: float
 ) -> None:
-    # The loop is closed (RuntimeError) when the node was faster to end than this thread.
+    # None says that the parent is gone. The loop is closed (RuntimeError) when the node was faster to end than this thread.
     with contextlib.suppress(RuntimeError):
         with contextlib.suppress(EOFError, OSError):
             while True:
                 tell(parent.recv())
-        tell(StopMember())
+        tell(None)
     time.sleep(patience_s)
     # Stuck, and nobody is left to kill it. What was acknowledged is in the database.
     os._exit(1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from apex_actors.server.node import Part
 from apex_actors.server.server_urls import ServerUrls
 from apex_actors.server.settings import Settings
+from apex_actors.server.siblings import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class StartMember:
     part: Part
     urls: ServerUrls
     listener: int | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ class GroupFailedError(Exception):
 class MemberKeeper:
     """Keeps one process of the group alive, until the group stops.
 
-    :param number: its place, for the log.
-    :param spawn: starts a process, which calls back when it is ready. Raises OSError.
+    :param number: its place.
+    :param spawn: starts the process of this place, which calls back when it is ready. Raises OSError.
     :param stopping: set when the group is to stop; set here when this place cannot be kept.
     :param group_ready: set when all processes were ready once. What fails before is most likely
         wrong in the settings, so it is not tried again.
@@ -42,7 +42,7 @@ class MemberKeeper:
         self,
         number: int,
         *,
-        spawn: Callable[[Callable[[], None]], Awaitable[MemberProcess]],
+        spawn: Callable[[int, Callable[[], None]], Awaitable[MemberProcess]],
         stopping: asyncio.Event,
         group_ready: asyncio.Event,
         on_ready: Callable[[], None],
@@ -89,7 +89,7 @@ class MemberKeeper:
         """Whether the process died; False when it ended because the group stops."""
         self._ready_at = None
         try:
-            process = self._process = await self._spawn(self._note_ready)
+            process = self._process = await self._spawn(self._number, self._note_ready)
         except OSError as error:
             self._judge(f"could not be started: {error.strerror}")
             return True

@@ -53,6 +53,7 @@ from apex_actors.server.gateway_part import DEVELOPMENT_ORG, GatewayPart, Gatewa
 from apex_actors.server.secrets import development_secret, revealed
 from apex_actors.server.server_urls import ServerUrls
 from apex_actors.server.settings import Mode, Settings
+from apex_actors.server.siblings import Siblings
 from apex_actors.server.stores import Stores, build_stores
 from apex_actors.server.tuning import responsive
 from apex_actors.server.uvicorn_server import UvicornServer, browser_url, listen
@@ -118,6 +119,7 @@ class Node:
     :param urls: servers that others look after, as of the processes of a group.
     :param listener: a listening socket that others share; this node's closes before it drains, so
         that whoever comes then is let in by another.
+    :param siblings: the other processes of its group.
     """
 
     def __init__(
@@ -127,11 +129,13 @@ class Node:
         part: Part = Part.ALL,
         urls: ServerUrls | None = None,
         listener: socket.socket | None = None,
+        siblings: Siblings | None = None,
     ) -> None:
         self._settings = settings
         self._part = part
         self._urls = urls
         self._shared_listener = listener
+        self._siblings = siblings
         self.name = uuid.uuid4().hex[:12]
         self._stack = AsyncExitStack()
         self.metrics = GatewayMetrics()
@@ -365,6 +369,7 @@ class Node:
                     threads=stores.threads, service=self._threads, sessions=stores.sessions
                 ),
                 run_states=RunStateHandlers(runs=stores.run_records),
+                siblings=self._siblings,
                 start_vital=self._start_vital,
                 stack=self._stack,
             )

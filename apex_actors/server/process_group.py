@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
+import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from apex_actors.server.data_servers import DataServers
@@ -16,10 +20,14 @@ from apex_actors.server.member_process import MemberProcess
 from apex_actors.server.node import Part
 from apex_actors.server.server_urls import ServerUrls
 from apex_actors.server.settings import Mode, Settings
+from apex_actors.server.siblings import Place
 from apex_actors.server.uvicorn_server import browser_url, listen
 from apex_actors.storage.embedded import default_data_dir
 
 logger = logging.getLogger(__name__)
+
+#: A longer folder leaves no room for a socket's name, in bytes: the whole may have 103.
+LONGEST_FOLDER_BYTES: Final = 90
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,6 +46,7 @@ class ProcessGroup:
         self._settings = settings
         self._part = part
         self._urls: ServerUrls
+        self._folder: Path
         self._listener: socket.socket | None = None
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
@@ -66,6 +75,8 @@ class ProcessGroup:
                 if self._part.serves:
                     self._listener = self._listen()
                     stack.callback(self._listener.close)
+                self._folder = _socket_folder()
+                stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
                 self._urls = await self._start_servers(stack)
                 try:
                     await self._keep_members(on_ready)
@@ -96,9 +107,10 @@ class ProcessGroup:
 
     # Its processes.
 
-    async def _spawn(self, on_ready: Callable[[], None]) -> MemberProcess:
+    async def _spawn(self, number: int, on_ready: Callable[[], None]) -> MemberProcess:
+        place = Place(self._folder, number, len(self._members))
         return await MemberProcess.start(
-            lambda listener: StartMember(self._settings, self._part, self._urls, listener),
+            lambda listener: StartMember(self._settings, self._part, self._urls, listener, place),
             listener=self._listener,
             on_ready=on_ready,
         )
@@ -149,3 +161,12 @@ class ProcessGroup:
         self._urls = ServerUrls(self._urls.database, url)
         for member in self._members:
             member.tell(RedisMoved(url))
+
+
+def _socket_folder() -> Path:
+    """A folder that only we can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="apex-"))
+    if len(os.fsencode(folder)) > LONGEST_FOLDER_BYTES:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="apex-", dir="/tmp"))
+    return folder

@@ -45,7 +45,7 @@ class Place:
             end_within_s=10,
         )
 
-    async def _spawn(self, on_ready):
+    async def _spawn(self, _number, on_ready):
         """Each exits with the next code; the last of them stays until it is told."""
         code = self._codes.pop(0)
         stays = "sys.stdin.read(); " if not self._codes else ""

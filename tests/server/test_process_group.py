@@ -10,7 +10,10 @@ import psutil
 import pytest
 
 from apex_actors.client import ApexClient
+from apex_actors.gateway.auth import TokenAuthority
+from apex_actors.gateway.settings import AuthSettings
 from apex_actors.protocol import LogCheck
+from apex_actors.protocol.identity import Role
 
 LEASE = {"APEX_EXECUTION__LEASE_S": "2"}
 
@@ -90,11 +93,14 @@ async def test_one_process_may_be_replaced_in_order(start_group, eventually):
         assert group.stop() == 0
 
 
-async def test_processes_end_with_their_parent_however_that_ends(start_group):
-    with start_group("--processes", "2", APEX_GRACE_PERIOD_S="1") as group:
+async def test_processes_end_with_their_parent_however_that_ends(start_group, data_dir):
+    temporary = {"TMPDIR": str(data_dir.parent)}
+    with start_group("--processes", "2", APEX_GRACE_PERIOD_S="1", **temporary) as group:
         children = group.children
+        assert list(data_dir.parent.glob("apex-*"))
         group.process.kill()
         assert psutil.wait_procs(children, timeout=40)[1] == []
+        assert list(data_dir.parent.glob("apex-*")) == []
 
 
 async def test_workers_are_a_group_without_a_port_and_gateways_one_without_runs(start_group):
@@ -171,3 +177,50 @@ async def test_a_port_that_is_taken_is_said_so_before_anything_starts(start_grou
         assert group.process.wait(timeout=40) == 1
         assert "--port" in group.said
         assert "Traceback" not in group.said
+
+
+def figures(group):
+    """The samples without labels of /metrics."""
+    lines = [line.split() for line in status(group, "/metrics")[1].splitlines()]
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2}
+
+
+async def test_metrics_and_the_view_of_connections_span_the_processes(start_group, eventually):
+    secret = {"APEX_AUTH__SECRET": "s" * 40}
+    with start_group("--processes", "2", **secret) as group:
+        authority = TokenAuthority(secret="s" * 40, settings=AuthSettings())
+        admin, _ = authority.issue(sub="root", org="root", roles=[Role.ADMIN], lifetime_s=600)
+        first, second = group.children
+        clients = []
+        while not (group.connected(first) and group.connected(second)):
+            assert len(clients) < 200, "one process gets all connections"
+            client = ApexClient(group.url, token=group.token(f"ann{len(clients)}"))
+            clients.append(await client.__aenter__())
+        # Whichever process answers, it answers for both.
+        for _ in range(10):
+            await eventually(lambda: figures(group)["apex_connections"] == len(clients))
+            found = figures(group)
+            assert (found["apex_group_processes"], found["apex_group_answering"]) == (2, 2)
+            listed = httpx.get(  # noqa: ASYNC210
+                f"{group.url}/api/admin/connections?limit=100",
+                headers={"Authorization": f"Bearer {admin}"},
+            ).json()
+            assert listed["total"] == len(clients)
+        assert len({line["node"] for line in listed["connections"]}) == 2
+        first.suspend()
+        try:
+            # New connections may wait for it, but some reach the other: it answers for itself.
+            await eventually(lambda: answered_alone(group), timeout_s=30)
+        finally:
+            first.resume()
+        for client in clients:
+            await client.__aexit__(None, None, None)
+        assert group.stop() == 0
+
+
+def answered_alone(group):
+    try:
+        answer = httpx.get(f"{group.url}/metrics", timeout=2)
+    except httpx.TimeoutException:
+        return False
+    return "apex_group_answering 1.0" in answer.text

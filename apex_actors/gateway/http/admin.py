@@ -1,5 +1,6 @@
 """``/api/admin``: what an operator may see."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -41,7 +42,7 @@ class ConnectionList(BaseModel):
 
     connections: tuple[ConnectionLine, ...]
     total: int
-    """Connections of this node that fit the filter."""
+    """Connections that fit the filter."""
     next: str | None
 
 
@@ -62,9 +63,11 @@ def router() -> APIRouter:
         limit: Limit = 50,
         before: Before = None,
     ) -> JSONResponse:
-        """The live connections of the node that answers, latest first; of one user if named."""
-        found = await services.connections(org, sub)
-        return JSONResponse(page(found, limit=limit, before=before))
+        """The live connections of all processes on this port, latest first; of one user if named."""
+        here, elsewhere = await asyncio.gather(
+            services.connections(org, sub), services.group.connections(org, sub)
+        )
+        return JSONResponse(page([*here, *elsewhere], limit=limit, before=before))
 
     return routes
 

@@ -1,7 +1,6 @@
 """The ASGI application of a gateway, put together from its routers."""
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from apex_actors import __version__
 from apex_actors.gateway.http import (
@@ -40,10 +39,11 @@ def build_app(services: HttpServices) -> FastAPI:
     )
     app.state.services = services
     add_error_handlers(app)
-    registry = CollectorRegistry()
+    # For the other processes of the group, which ask past the routes.
+    app.state.own_metrics = own = metrics.OwnMetrics(services)
     for router in (
         health.router(),
-        metrics.router(registry, services),
+        metrics.router(own, services),
         documents.router(app, max_message_bytes=services.max_message_bytes),
         threads.router(),
         runs.router(),

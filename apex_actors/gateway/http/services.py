@@ -1,12 +1,13 @@
 """What the routes are given."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol
 from uuid import UUID
 
 from fastapi import Depends, Request
+from prometheus_client import Metric
 
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution.publishing import Announcer
@@ -46,6 +47,34 @@ class ThreadReader(Protocol):
         """The state of a run."""
 
 
+class NodeGroup(Protocol):
+    """The other processes that serve the same port; one that does not answer is left out."""
+
+    @property
+    def processes(self) -> int:
+        """How many there are together with this one."""
+
+    async def metrics(self) -> Sequence[Sequence[Metric]]:
+        """What each of the others counts."""
+
+    async def connections(self, org: str | None, sub: str | None) -> Sequence[ConnectionInfo]:
+        """Their live connections."""
+
+
+class Alone:
+    """The group of a node that has its port for itself."""
+
+    processes = 1
+
+    async def metrics(self) -> Sequence[Sequence[Metric]]:
+        """Nothing."""
+        return ()
+
+    async def connections(self, _org: str | None, _sub: str | None) -> Sequence[ConnectionInfo]:
+        """Nobody."""
+        return ()
+
+
 class IssueToken(Protocol):
     """Makes a token and says when it expires."""
 
@@ -67,6 +96,7 @@ class HttpServices:
     :ivar announcer: told of committed events.
     :ivar allowed_origins: scheme, host and port of each page that may ask, besides our own.
     :ivar max_message_bytes: a message on the wire must be shorter than this.
+    :ivar group: the other processes that serve the same port.
     """
 
     verify: Verify
@@ -91,6 +121,7 @@ class HttpServices:
     settings: HttpSettings
     allowed_origins: Sequence[str]
     max_message_bytes: int
+    group: NodeGroup = field(default_factory=Alone)
 
 
 def _services(request: Request) -> HttpServices:
