@@ -2,7 +2,6 @@
 
 import abc
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 
 from apex_actors.actors import LoopActor
 from apex_actors.agents.tools import Tool, ToolCallContext, ToolFailedError, arguments_json
-from apex_actors.execution.patience import Patience
+from apex_actors.execution.patience import patiently
 from apex_actors.execution.pipeline import RunAssignment
 from apex_actors.protocol.payloads import (
     AgentName,
@@ -25,8 +24,6 @@ from apex_actors.protocol.payloads import (
     ToolStatus,
 )
 from apex_actors.storage.errors import StorageUnavailableError
-
-logger = logging.getLogger(__name__)
 
 Output = TypeVar("Output")
 Arguments = TypeVar("Arguments", bound=BaseModel)
@@ -131,15 +128,13 @@ class SubAgent(LoopActor, abc.ABC):
     async def _run(
         self, tool: Tool[Arguments, Output], arguments: Arguments, context: ToolCallContext
     ) -> Output:
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                return await tool.run(arguments, context)
-            except StorageUnavailableError as error:
-                if not tool.is_repeatable:
-                    raise
-                await patience.after(error)
-                logger.warning("the tool %s is called again: %s", tool.name, error)
+        if not tool.is_repeatable:
+            return await tool.run(arguments, context)
+        return await patiently(
+            f"the tool {tool.name}",
+            lambda _: tool.run(arguments, context),
+            give_up_s=self._patience_s,
+        )
 
     async def _perform(self, message: PerformStep) -> StepOutcome:
         self._step = message.step

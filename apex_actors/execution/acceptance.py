@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from apex_actors.execution.cancellation import (
     stop_runs,
     unfinished_of_thread,
 )
-from apex_actors.execution.patience import Patience
+from apex_actors.execution.patience import patiently
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.run_queue import NewRun, Priority, RunQueue
 from apex_actors.execution.settings import ExecutionSettings
@@ -31,7 +32,6 @@ from apex_actors.protocol.payloads import (
 from apex_actors.protocol.violation import ProtocolViolation
 from apex_actors.storage import event_log
 from apex_actors.storage.database import Connection, Database, Row
-from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.event_log import Draft, EventLog
 from apex_actors.storage.runs import QUERIES, THREAD_QUERIES, lock_user, spawn_startable
 from apex_actors.storage.threads import thread_of_user
@@ -114,11 +114,7 @@ class Acceptance:
         stored within GIVE_UP_S of the first failure.
         """
         ids = _NewIds()
-
-        async def attempt() -> Accepted:
-            return await self._accept(message, ids)
-
-        return await self._patiently(message.user_id, ids, attempt)
+        return await self._patiently(message.user_id, ids, partial(self._accept, message, ids))
 
     async def retry(self, user_id: int, run_id: UUID) -> Accepted:
         """Make a new run on the message of ``run_id``, which has ended and did not complete.
@@ -134,29 +130,17 @@ class Acceptance:
         StorageUnavailableError when nothing could be stored within GIVE_UP_S of the first failure.
         """
         ids = _NewIds()
-
-        async def attempt() -> Accepted:
-            return await self._retry(user_id, run_id, ids)
-
-        return await self._patiently(user_id, ids, attempt)
+        return await self._patiently(user_id, ids, partial(self._retry, user_id, run_id, ids))
 
     async def _patiently(
-        self, user_id: int, ids: _NewIds, attempt: Callable[[], Awaitable[Accepted]]
+        self, user_id: int, ids: _NewIds, store: Callable[[], Awaitable[Accepted]]
     ) -> Accepted:
+        async def attempt(outcome_unknown: bool) -> Accepted:  # noqa: FBT001 - as patiently calls it
+            stored = await self._stored(user_id, ids) if outcome_unknown else None
+            return stored or await store()
+
         with self._admission.turn():
-            patience = Patience(GIVE_UP_S)
-            outcome_unknown = False
-            while True:
-                try:
-                    if outcome_unknown:
-                        stored = await self._stored(user_id, ids)
-                        if stored is not None:
-                            return stored
-                    return await attempt()
-                except StorageUnavailableError as error:
-                    await patience.after(error)
-                # The connection may have been lost between COMMIT and its answer.
-                outcome_unknown = True
+            return await patiently("an acceptance", attempt, give_up_s=GIVE_UP_S)
 
     async def _stored(self, user_id: int, ids: _NewIds) -> Accepted | None:
         """What an earlier attempt has stored, of whose commit nothing was heard; announced now."""

@@ -1,22 +1,19 @@
 """The transaction in which a run says something: user's row, fence, events and writes at once."""
 
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.ledger import Said
-from apex_actors.execution.patience import Patience
+from apex_actors.execution.patience import patiently
 from apex_actors.execution.publishing import Announcer
 from apex_actors.protocol.events import Event
 from apex_actors.storage import event_log
 from apex_actors.storage.database import Database
-from apex_actors.storage.errors import LeaseLostError, StorageUnavailableError
+from apex_actors.storage.errors import LeaseLostError, StorageError
 from apex_actors.storage.event_log import Draft
 from apex_actors.storage.runs import Write, hold_fence, lease_is_lost
-
-logger = logging.getLogger(__name__)
 
 
 class Committer:
@@ -41,35 +38,41 @@ class Committer:
         Raises LeaseLostError when the run belongs to another worker, StorageUnavailableError when
         PostgreSQL stayed away.
         """
-        patience = Patience(self._give_up_s)
-        outcome_unknown = False
-        while True:
+
+        async def attempt(outcome_unknown: bool) -> list[Event]:  # noqa: FBT001 - as patiently calls it
             try:
-                async with self._database.pipelined() as connection:
-                    if outcome_unknown:
-                        done = await event_log.find(connection, self._user_id, drafts)
-                        if done is not None:
-                            return done
-                    appending = await event_log.append(connection, self._user_id, drafts)
-                    fence = await hold_fence(connection, fence_id)
-                    for write in writes:
-                        await write.apply(connection)
-                    events = await appending.events()
-                    await fence.held()
-                return events
-            except LeaseLostError:
+                return await self._commit(fence_id, drafts, writes, look_first=outcome_unknown)
+            except StorageError:
                 raise
-            except StorageUnavailableError as error:
-                await patience.after(error)
-                logger.warning("a commit failed and is tried again: %s", error)
             except Exception as error:
                 # The writes are sent before the fence has answered: behind a lost lease they meet
                 # what the next worker has stored, and their errors come first.
                 if await lease_is_lost(self._database, fence_id):
                     raise LeaseLostError("the run was taken over, its writes failed") from error
                 raise
-            # The connection may have been lost between COMMIT and its answer.
-            outcome_unknown = True
+
+        return await patiently("a commit", attempt, give_up_s=self._give_up_s)
+
+    async def _commit(
+        self,
+        fence_id: UUID,
+        drafts: Sequence[Draft],
+        writes: Sequence[Write],
+        *,
+        look_first: bool,
+    ) -> list[Event]:
+        async with self._database.pipelined() as connection:
+            if look_first:
+                done = await event_log.find(connection, self._user_id, drafts)
+                if done is not None:
+                    return done
+            appending = await event_log.append(connection, self._user_id, drafts)
+            fence = await hold_fence(connection, fence_id)
+            for write in writes:
+                await write.apply(connection)
+            events = await appending.events()
+            await fence.held()
+        return events
 
     def announce(self, events: Sequence[Event]) -> None:
         """Tell of what was committed."""

@@ -1,10 +1,16 @@
 """Trying again while the database is away, with growing pauses, as long as there is time."""
 
 import asyncio
+import logging
 import random
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from apex_actors.storage.errors import StorageUnavailableError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
@@ -35,3 +41,22 @@ class Patience:
             raise error
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
         await asyncio.sleep(pause_s)
+
+
+async def patiently(what: str, attempt: Callable[[bool], Awaitable[T]], *, give_up_s: float) -> T:
+    """What ``attempt`` returns, tried until it does or there is no more time.
+
+    :param what: for the log.
+    :param attempt: told whether the outcome of an earlier try is unknown: the connection may have
+        been lost between a COMMIT and its answer. Raises StorageUnavailableError to be tried again.
+    :param give_up_s: as of Patience.
+    """
+    patience = Patience(give_up_s)
+    outcome_unknown = False
+    while True:
+        try:
+            return await attempt(outcome_unknown)
+        except StorageUnavailableError as error:
+            await patience.after(error)
+            logger.warning("%s failed and is tried again: %s", what, error)
+        outcome_unknown = True
