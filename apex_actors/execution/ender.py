@@ -11,7 +11,7 @@ from apex_actors.execution.committer import Committer, draft_of
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.ledger import RunLedger, Said
-from apex_actors.execution.pipeline import Pipeline, RunEnded, stored_answer
+from apex_actors.execution.pipeline import Pipeline, RunEnded, stored_answer, stored_ledger
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.storage.database import Database
@@ -105,13 +105,10 @@ class RunEnder(LoopActor):
     async def _end(self) -> None:
         run = self._run
         context = UserExecutionContext.of(run, run_limit_s=self._settings.run_limit_s)
-        log = EventLog(self._database)
-        begun = run.started_at is not None
-        ledger = RunLedger.of(await log.read_run(run.run_id)) if begun else RunLedger()
         journal = LastWords(
             context,
             fence_id=self._claim.fence_id,
-            ledger=ledger,
+            ledger=await stored_ledger(EventLog(self._database), run),
             committer=Committer(
                 user_id=run.user_id,
                 database=self._database,

@@ -12,7 +12,6 @@ from apex_actors.actors import ActorDeadError, ActorRef, ChildFailed, LoopActor
 from apex_actors.execution.context import UserExecutionContext
 from apex_actors.execution.exits import RunExits
 from apex_actors.execution.journal import CloseBook, Journal, OpenBook, RunJournal
-from apex_actors.execution.ledger import RunLedger
 from apex_actors.execution.making import Making
 from apex_actors.execution.pipeline import (
     Answer,
@@ -21,6 +20,7 @@ from apex_actors.execution.pipeline import (
     RunEnded,
     StopWork,
     stored_answer,
+    stored_ledger,
 )
 from apex_actors.execution.publishing import Announcer
 from apex_actors.execution.settings import ExecutionSettings
@@ -183,9 +183,8 @@ class UserExecutionEngine(LoopActor):
             await self._start_supervisor(active, active.pipeline)
 
     async def _assign(self, run: Run, claim: Claim) -> RunAssignment:
-        resumed = run.started_at is not None
-        ledger = RunLedger.of(await self._log.read_run(run.run_id)) if resumed else RunLedger()
-        steps = tuple(await self._runs.steps(run.run_id)) if resumed else ()
+        ledger = await stored_ledger(self._log, run)
+        steps = () if run.started_at is None else tuple(await self._runs.steps(run.run_id))
         context = UserExecutionContext.of(run, run_limit_s=self._settings.run_limit_s)
         self._journal.tell(OpenBook(run.run_id, claim.fence_id, ledger))
         return RunAssignment(

@@ -12,7 +12,8 @@ from apex_actors.execution.journal import RunJournal
 from apex_actors.execution.ledger import RunLedger
 from apex_actors.execution.settings import ExecutionSettings
 from apex_actors.protocol.payloads import AgentName, AgentStatus, Artifact
-from apex_actors.storage.runs import RunStore, StepRecord
+from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.runs import Run, RunStore, StepRecord
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,13 @@ class Pipeline(Protocol):
         Asked where a run ends without a supervisor.
         """
         ...
+
+
+async def stored_ledger(log: EventLog, run: Run) -> RunLedger:
+    """What earlier attempts at ``run`` have said."""
+    if run.started_at is None:
+        return RunLedger()
+    return RunLedger.of(await log.read_run(run.run_id))
 
 
 async def stored_answer(runs: RunStore, pipeline: Pipeline | None, run_id: UUID) -> Answer | None:

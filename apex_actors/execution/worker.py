@@ -235,10 +235,8 @@ class Worker(LoopActor):
             self.ref.tell(WorkAvailable())
 
     def _execute(self, run: Run, claim: Claim) -> None:
-        engine = self._engines.get(run.user_id)
-        if engine is not None and _is_dead(engine):
-            # Its ChildFailed is still behind us in the mailbox.
-            self._forget(run.user_id)
+        # Before the run is noted: what a dead engine had is held no longer.
+        self._living_engine(run.user_id)
         self._claims[run.run_id] = (claim, run.user_id)
         # What an older attempt was told, this one was not; a mark that is there already is loaded
         # with the run.
@@ -265,14 +263,19 @@ class Worker(LoopActor):
         engine.ref.tell(Execute(run, unbegun.claim))
 
     def _engine_of(self, user_id: int) -> _Engine:
-        engine = self._engines.get(user_id)
-        if engine is not None and _is_dead(engine):
-            self._forget(user_id)
-            engine = None
+        engine = self._living_engine(user_id)
         if engine is None:
             ref = self._factory.start_engine(self, user_id)
             self._factory.making.worked("engines")
             engine = self._engines[user_id] = _Engine(ref)
+        return engine
+
+    def _living_engine(self, user_id: int) -> _Engine | None:
+        engine = self._engines.get(user_id)
+        if engine is not None and _is_dead(engine):
+            # Its ChildFailed is still behind us in the mailbox.
+            self._forget(user_id)
+            return None
         return engine
 
     def _try_again(self, run_id: UUID, fence_id: UUID) -> None:

@@ -31,6 +31,7 @@ class DataServers:
         self._given_database = revealed(settings.database_url) if urls is None else urls.database
         self._given_redis = revealed(settings.redis_url) if urls is None else urls.redis
         self._embedded: EmbeddedServers | None = None
+        self._watching: asyncio.Task[None] | None = None
         if not (self._given_database and self._given_redis):
             self._embedded = EmbeddedServers(
                 data_dir=data_dir,
@@ -44,7 +45,10 @@ class DataServers:
             await asyncio.to_thread(self._embedded.start)
 
     async def stop(self) -> None:
-        """Stop what is embedded."""
+        """Stop what is embedded, and the looks after it."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop)
 
@@ -58,10 +62,15 @@ class DataServers:
         """Of the started cache."""
         return self._given_redis or self._own.redis_url
 
-    async def watch(self, on_redis_moved: Callable[[str], Awaitable[None]]) -> None:
-        """Bring back an embedded server that died, for ever; tell where Valkey is then."""
-        servers = self._embedded
-        while servers is not None:
+    def watch(self, on_redis_moved: Callable[[str], Awaitable[None]]) -> None:
+        """From now on bring back an embedded server that died, and tell where Valkey is then."""
+        if self._embedded is not None:
+            self._watching = asyncio.create_task(self._watch(self._embedded, on_redis_moved))
+
+    async def _watch(
+        self, servers: EmbeddedServers, on_redis_moved: Callable[[str], Awaitable[None]]
+    ) -> None:
+        while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             try:
                 if await asyncio.to_thread(servers.ensure_running):

@@ -113,8 +113,9 @@ class Node:
 
     Started in this order, stopped in the reverse one: embedded servers, schema, pools, actors,
     listener. A database that is away is not waited for: the rest starts without it, every use of
-    it fails at once, and BringUp does what it is needed for when it is there. ``stop`` drains first: nobody new is let in, runs may finish within the grace
-    period, what is left is given back to other workers, clients are told and closed.
+    it fails at once, and BringUp does what it is needed for when it is there. ``stop`` drains
+    first: nobody new is let in, runs may finish within the grace period, what is left is given back
+    to other workers, clients are told and closed.
 
     :param urls: servers that others look after, as of the processes of a group.
     :param listener: a listening socket that others share; this node's closes before it drains, so
@@ -279,7 +280,7 @@ class Node:
             node=self.name,
             stack=self._stack,
         )
-        self._start_task(servers.watch(self.use_redis))
+        servers.watch(self.use_redis)
         self.links = LinkSigner(lifetime_s=self._settings.auth.artifact_lifetime_s)
         self.foundation = Foundation(servers.database_url, stores=self.stores, links=self.links)
         self._start_vital(BringUp, foundation=self.foundation)
@@ -494,12 +495,3 @@ class Node:
 
         self._stack.push_async_callback(stop)
         return ref
-
-    def _start_task(self, coroutine: Any) -> None:
-        task = asyncio.create_task(coroutine)
-
-        async def cancel() -> None:
-            task.cancel()
-            await asyncio.wait([task])
-
-        self._stack.push_async_callback(cancel)

@@ -146,13 +146,7 @@ class ProcessGroup:
         )
         await servers.start()
         stack.push_async_callback(servers.stop)
-        watching = asyncio.create_task(servers.watch(self._move_redis))
-
-        async def cancel() -> None:
-            watching.cancel()
-            await asyncio.wait([watching])
-
-        stack.push_async_callback(cancel)
+        servers.watch(self._move_redis)
         return ServerUrls(servers.database_url, servers.redis_url)
 
     async def _move_redis(self, url: str) -> None:

@@ -23,10 +23,10 @@ from apex_actors.execution import (
     RunAssignment,
     RunExits,
     RunJournal,
-    RunLedger,
     UserExecutionContext,
 )
 from apex_actors.execution.journal import OpenBook
+from apex_actors.execution.pipeline import stored_ledger
 from apex_actors.protocol.identity import Identity
 from apex_actors.protocol.log_check import LogCheck
 from apex_actors.protocol.payloads import (
@@ -294,20 +294,8 @@ class Scene:
 
     async def assign(self, run, claim):
         """As the engine of a user does it."""
-        resumed = run.started_at is not None
-        ledger = RunLedger.of(await self.log.read_run(run.run_id)) if resumed else RunLedger()
-        context = UserExecutionContext(
-            org=run.org,
-            sub=run.sub,
-            user_id=run.user_id,
-            thread_id=run.thread_id,
-            run_id=run.run_id,
-            message_id=run.message_id,
-            question=run.question,
-            attempt=run.attempt + 1,
-            deadline=datetime.now(UTC) + timedelta(hours=1),
-            trace_id="t",
-        )
+        ledger = await stored_ledger(self.log, run)
+        context = UserExecutionContext.of(run, run_limit_s=3600)
         journal = self.new_journal()
         journal.tell(OpenBook(run.run_id, claim.fence_id, ledger))
         self.begun_here.discard(run.run_id)
