@@ -65,24 +65,24 @@ def _no_fence() -> None:
 
 
 def _split_transaction() -> None:
-    rewrite(Committer, "commit", (WRITES_OF_COMMIT, WRITES_APART))
+    rewrite(Committer, "_commit", (WRITES_OF_COMMIT, WRITES_APART))
 
 
 WRITES_OF_COMMIT: Final = """\
-                for write in writes:
-                    await write.apply(connection)
-                events = await appending.events()
-                await fence.held()
+        for write in writes:
+            await write.apply(connection)
+        events = await appending.events()
+        await fence.held()
 """
 
 WRITES_APART: Final = """\
-                events = await appending.events()
-                await fence.held()
-            async with self._database.pipelined() as connection:
-                fence = await hold_fence(connection, fence_id)
-                for write in writes:
-                    await write.apply(connection)
-                await fence.held()
+        events = await appending.events()
+        await fence.held()
+    async with self._database.pipelined() as connection:
+        fence = await hold_fence(connection, fence_id)
+        for write in writes:
+            await write.apply(connection)
+        await fence.held()
 """
 
 SEQUENCE_SQL: Final = """
@@ -115,8 +115,8 @@ def _sequence_cursor() -> None:
 
 
 SENT_EVENTS: Final = """\
-                events = await appending.events()
-                self._announcer.events_committed(self._user_id, events)
+        events = await appending.events()
+        self._announcer.events_committed(self._user_id, events)
 """
 
 SENT_ANSWER: Final = """\
@@ -128,8 +128,8 @@ SENT_ANSWER: Final = """\
 def _send_before_commit() -> None:
     rewrite(
         Committer,
-        "commit",
-        ("                events = await appending.events()\n", SENT_EVENTS),
+        "_commit",
+        ("        events = await appending.events()\n", SENT_EVENTS),
     )
     told: contextvars.ContextVar[asyncio.Future[Any]] = contextvars.ContextVar("told")
     rewrite(Acceptance, "_accept", (SENT_ANSWER.partition("\n")[0] + "\n", SENT_ANSWER), told=told)
