@@ -43,23 +43,23 @@ class Receiver(Protocol):
     greets: bool
     """Whether it says something at once: the answer to the handshake then leaves with that."""
 
-    def frame_received(self, text: str, size_bytes: int) -> None:
+    def frame_received(self, text: str, size_bytes: int, /) -> None:
         """A whole text message; ``socket.handled()`` is owed for it."""
 
-    def alive(self, size_bytes: int) -> None:
+    def alive(self, size_bytes: int, /) -> None:
         """A protocol-level ping or pong."""
 
     def congested(self) -> None:
         """More than the high water mark is not taken yet."""
 
-    def socket_lost(self, code: int) -> None:
+    def socket_lost(self, code: int, /) -> None:
         """The socket is closed, for good."""
 
 
 class Welcome(Protocol):
     """Makes the receiver of an admitted connection; what it raises refuses the handshake."""
 
-    def __call__(self, socket: "WebSocketProtocol", admitted: Admitted) -> Receiver: ...
+    def __call__(self, socket: "WebSocketProtocol", admitted: Admitted, /) -> Receiver: ...
 
 
 class _Core(ServerProtocol):

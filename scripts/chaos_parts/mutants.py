@@ -145,7 +145,7 @@ def _send_before_commit() -> None:
         await asyncio.wait([answer, task], return_when=asyncio.FIRST_COMPLETED)
         return answer.result() if answer.done() else await task
 
-    Acceptance._accept = accept  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    Acceptance._accept = accept  # type: ignore[assignment,method-assign]  # noqa: SLF001 - as above
 
 
 def _no_idempotency() -> None:

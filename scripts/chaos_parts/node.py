@@ -56,6 +56,9 @@ class Orders:
     mutant: str | None
     seed: str
     freeze_s: float
+    execution: ExecutionSettings = EXECUTION
+    slowness: float = 1.0
+    """So many times as long as else a tool takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,14 @@ class ChaosNode(Node):
     """The product's node with another pipeline under the name of its own."""
 
     effects_port = 0
+    slowness = 1.0
 
     def _pipelines(self) -> dict[str, Pipeline]:
-        scene = Scene(effects_port=self.effects_port, cache=ResultCache(self.stores.cache))
+        scene = Scene(
+            effects_port=self.effects_port,
+            cache=ResultCache(self.stores.cache),
+            slowness=self.slowness,
+        )
         return {CostPipeline.name: EffectPipeline(scene)}
 
 
@@ -113,11 +121,11 @@ def run(orders: Orders, report: Connection) -> None:
             "close_timeout_s": 1.0,
             "limits": {"handshakes_per_s": 1000.0, "handshakes_burst": 10_000},
         },
-        execution=EXECUTION,
+        execution=orders.execution,
     )
     configure_logging(level=settings.log_level, style=settings.log_format)
     node = ChaosNode(settings, part=orders.part)
-    node.effects_port = orders.effects_port
+    node.effects_port, node.slowness = orders.effects_port, orders.slowness
     try:
         uvloop.run(_serve(node, stops, orders, report))
     except (StorageError, psycopg.OperationalError, OSError):

@@ -56,20 +56,24 @@ class EffectTool:
     port: int
     number: int
     step: int
+    slowness: float
     name: str = "change_the_world"
+    is_repeatable: bool = True
+    """What was asked for under the same key happens once."""
 
     async def run(self, arguments: EffectArguments, context: ToolCallContext) -> str:
         """Half of the time before the effect, half behind it."""
         run = context.execution
         what = f"{run.run_id}/{self.step}/{self.number}"
         share = _share(what)
-        await asyncio.sleep(SHORTEST_CALL_S + (LONGEST_CALL_S - SHORTEST_CALL_S) * share / 2)
+        half_s = self.slowness * (LONGEST_CALL_S - SHORTEST_CALL_S) * share / 2
+        await asyncio.sleep(self.slowness * SHORTEST_CALL_S + half_s)
         if share * 100 < HANGING_PERCENT:
             await asyncio.sleep(HANG_S)
         await ask_for_effect(
             self.port, key=context.idempotency_key, what=what, user=f"{run.org}/{run.sub}"
         )
-        await asyncio.sleep((LONGEST_CALL_S - SHORTEST_CALL_S) * share / 2)
+        await asyncio.sleep(half_s)
         return arguments.question
 
     def summary(self, output: str) -> str:
@@ -95,7 +99,7 @@ class EffectAgent(SubAgent):
         self.think(f"I look at: {question}", 0.2)
         missed = 0
         for number in range(1, CALLS[self.name] + 1):
-            tool = EffectTool(self._scene.effects_port, number, self._step)
+            tool = EffectTool(self._scene.effects_port, number, self._step, self._scene.slowness)
             try:
                 await self.use(tool, EffectArguments(question=question))
             except ToolFailedError:
@@ -122,9 +126,10 @@ class EffectAgent(SubAgent):
 class Scene:
     """What the agents of one process share."""
 
-    def __init__(self, *, effects_port: int, cache: ResultCache) -> None:
+    def __init__(self, *, effects_port: int, cache: ResultCache, slowness: float) -> None:
         self.effects_port = effects_port
         self.cache = cache
+        self.slowness = slowness
         self._marks: set[str] = set()
 
     def once(self, mark: str) -> bool:

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import math
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 import psycopg
+from load_simulation import percentiles
 
 from apex_actors.server.node import Part
 from apex_actors.storage.migrate import migrate
@@ -104,6 +104,8 @@ class Trial:
             await fleet.stop()
             stored = await asyncio.to_thread(verdict.read, servers.direct_database_url)
         record.errors += fleet.unexpected
+        if not effects.happened:
+            record.errors.append("nothing happened in the world outside: no tool has worked")
         return self._report(record, stored, effects)
 
     async def _use_and_break(
@@ -219,15 +221,6 @@ def working_folder() -> Iterator[Path]:
         folder.chmod(0o755)
         (folder / "servers").mkdir()
         yield folder
-
-
-def percentiles(values: Iterable[float]) -> dict[str, float | None]:
-    """p50, p99 (nearest rank) and max; null where nothing was measured."""
-    ordered = sorted(values)
-    if not ordered:
-        return {"p50": None, "p99": None, "max": None}
-    ranked = {f"p{p}": ordered[math.ceil(len(ordered) * p / 100) - 1] for p in (50, 99)}
-    return {name: round(value, 2) for name, value in {**ranked, "max": ordered[-1]}.items()}
 
 
 async def _ask(servers: Servers, query: str) -> list[Any]:

@@ -128,8 +128,8 @@ class Judge:
         for known in diary.sent:
             if known.answer is None:
                 continue
-            row = rows.get(known.answer.message_id)
-            if row is None or row["run_id"] != known.answer.run_id:
+            stored = rows.get(known.answer.message_id)
+            if stored is None or stored["run_id"] != known.answer.run_id:
                 self._break(1, f"{log.user}: acknowledged {known.answer.message_id} is not stored")
             if told[known.answer.message_id] != 1:
                 times = told[known.answer.message_id]

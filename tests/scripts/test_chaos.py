@@ -59,6 +59,7 @@ def test_a_few_seconds_of_chaos_break_no_promise(chaos):
     assert report["acknowledged"] >= 20
     assert report["recovered_true"] >= 1
     assert report["takeovers"] >= 1
+    assert report["effects"] >= 20
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, ClassVar, Final
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pykka
 
 from apex_actors.actors import ActorSystem, LoopActor

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from benchmarks.gateway.bare import serve_bare, serve_uvicorn
 from benchmarks.gateway.node import serve_node

@@ -116,7 +116,7 @@ def measure(node: Server, bare: Server, tickets: Tickets, board: Board, folder: 
         if node.reply() != rows:
             raise BrokenRunError("the import has left rows out")
     finally:
-        close_all([each.sock for each in (*pingers, *analysts)])
+        close_all([*(pinger.sock for pinger in pingers), *(analyst.sock for analyst in analysts)])
     for pinger, side in zip(pingers, (Side.OURS, Side.BARE), strict=True):
         delays_ms = pinger.delays_ms
         board.add(side, {P99: percentile(delays_ms, 99), P50: percentile(delays_ms, 50)})
@@ -133,7 +133,8 @@ def measure(node: Server, bare: Server, tickets: Tickets, board: Board, folder: 
 def _watch(node: Server, pingers: list[Pinger], analysts: list[Analyst]) -> float:
     """Ping until the import is over; returns how long that took, in seconds."""
     epoll = select.epoll()
-    members = {each.sock.fileno(): each for each in (*pingers, *analysts)}
+    everybody: list[Pinger | Analyst] = [*pingers, *analysts]
+    members = {each.sock.fileno(): each for each in everybody}
     for descriptor in members:
         epoll.register(descriptor, select.EPOLLIN)
     began = due_s = time.perf_counter()
