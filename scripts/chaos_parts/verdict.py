@@ -211,6 +211,7 @@ class Judge:
     def _judge_order(self, log: UserLog) -> None:
         """The second half of promise 5, and the user's cap."""
         seen: dict[UUID, int] = {}
+        accepted: dict[UUID, int] = {}
         started: dict[UUID, int] = {}
         ended: dict[UUID, int] = {}
         working: set[UUID] = set()
@@ -219,7 +220,9 @@ class Judge:
             if run_id is None:
                 continue
             seen.setdefault(run_id, event.seq)
-            if event.type is EventType.AGENT_STARTED and event.agent is AgentName.SUPERVISOR:
+            if event.type in (EventType.MESSAGE_CREATED, EventType.RUN_QUEUED):
+                accepted.setdefault(run_id, event.seq)
+            elif event.type is EventType.AGENT_STARTED and event.agent is AgentName.SUPERVISOR:
                 started.setdefault(run_id, event.seq)
                 working.add(run_id)
                 if len(working) > EXECUTION.runs_per_user:
@@ -235,8 +238,9 @@ class Judge:
             begun = sorted((row for row in rows if row["id"] in started), key=_at(started))
             before = 0
             for row in begun:
-                # Chosen when the one before it had ended, or when it came to an idle thread.
-                chosen = max(before, seen[row["id"]])
+                # Chosen when the one before it had ended, or when it came to an idle thread; of a
+                # run that is tried again there, nothing tells when that was.
+                chosen = max(before, accepted.get(row["id"], 0))
                 before = ended.get(row["id"], before)
                 for other in rows:
                     passed = (

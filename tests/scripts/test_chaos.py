@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from apex_actors.protocol import Event, EventType, MessageAccepted
+from apex_actors.protocol.payloads import AgentName
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 MUTANTS = [
@@ -297,18 +298,40 @@ class Case:
         )
         self.steps = []
 
-    def event(self, seq, kind, payload):
+    def event(self, seq, kind, payload, *, run_id=None, agent=None):
         return Event(
             type=kind,
             seq=seq,
             event_id=uuid4(),
             ts=datetime(2026, 11, 22, tzinfo=UTC),
             thread_id=self.thread_id,
-            run_id=self.run_id,
-            agent=None,
-            attempt=0,
+            run_id=run_id or self.run_id,
+            agent=agent,
+            attempt=0 if agent is None else 1,
             payload=payload,
         )
+
+    def run(self, *, accepted, started, ended, priority, accept_no):
+        """One more of the thread, with the positions of its events; None: there was none."""
+        run_id = uuid4()
+        self.log.runs[run_id] = {
+            **self.row,
+            "id": run_id,
+            "priority": priority,
+            "accept_no": accept_no,
+        }
+        finished = {"status": "cancelled", "partial": False}
+        begun = {"status": "running", "message": "", "step": 0, "total_steps": 3, "try": 1}
+        self.log.events += [
+            self.event(seq, kind, payload, run_id=run_id, agent=agent)
+            for seq, kind, payload, agent in (
+                (accepted, EventType.RUN_QUEUED, {"position": 1}, None),
+                (started, EventType.AGENT_STARTED, begun, AgentName.SUPERVISOR),
+                (ended, EventType.RUN_FINISHED, finished, None),
+            )
+            if seq is not None
+        ]
+        self.log.events.sort(key=lambda event: event.seq)
 
     def receive_all(self):
         self.diary.events = [event.to_wire() for event in self.log.events]
@@ -378,6 +401,27 @@ def test_a_text_of_somebody_else_is_found(case):
     case.log.messages[0]["content"] = "of mark" + 16 * "1"
 
     assert 8 in case.promises()
+
+
+def test_a_run_that_overtakes_an_earlier_one_is_found(case):
+    case.run(accepted=3, started=4, ended=6, priority=1, accept_no=3)
+    case.run(accepted=2, started=7, ended=8, priority=1, accept_no=2)
+
+    assert 5 in case.promises()
+
+
+def test_a_run_that_goes_before_others_by_its_priority_is_none(case):
+    case.run(accepted=3, started=4, ended=6, priority=0, accept_no=3)
+    case.run(accepted=2, started=7, ended=8, priority=1, accept_no=2)
+
+    assert 5 not in case.promises()
+
+
+def test_a_run_tried_again_in_an_idle_thread_may_begin_before_what_came_later(case):
+    case.run(accepted=None, started=4, ended=6, priority=1, accept_no=2)
+    case.run(accepted=3, started=7, ended=8, priority=0, accept_no=3)
+
+    assert 5 not in case.promises()
 
 
 def test_an_effect_that_happened_twice_is_found(case):
