@@ -150,10 +150,6 @@ class UserExecutionEngine(LoopActor):
         if run.cancel_requested:
             await self._end_cancelled(active)
             return
-        # Attempts that only ended because their worker stopped are not held against the run.
-        if assignment.context.attempt - run.handovers > self._settings.max_attempts:
-            await self._fail(active, RuntimeError("the run was tried too often"))
-            return
         if pipeline is None:
             await self._fail(active, LookupError("no pipeline of the run's name is served here"))
             return

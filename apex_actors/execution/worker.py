@@ -62,7 +62,7 @@ class _Engine:
 
 @dataclass(slots=True)
 class _Unbegun:
-    """A run whose engine could not be made so far."""
+    """A run without an engine: none could be made so far, or it shall get none."""
 
     run: Run
     claim: Claim
@@ -78,8 +78,9 @@ class Worker(LoopActor):
     on at once, and the attempt does not count. When it dies of an error it gives nothing back: what
     kills workers must use up its attempts, and the leases end by themselves. Each look for
     work is also a look for marks on the runs that are held: it tells their engines Cancel, once.
-    A run whose engine cannot be made is tried again; then a RunEnder ends it. Neither that nor
-    whatever else befalls one run or one engine ends this actor.
+    A run whose engine cannot be made is tried again; then a RunEnder ends it, as it ends a run of
+    which as many leases have ended by themselves as it has attempts: it may be what kills workers.
+    Neither that nor whatever else befalls one run or one engine ends this actor.
     """
 
     def __init__(
@@ -241,7 +242,13 @@ class Worker(LoopActor):
         # What an older attempt was told, this one was not; a mark that is there already is loaded
         # with the run.
         self._cancelling.discard(run.run_id)
-        self._begin(_Unbegun(run, claim))
+        unbegun = _Unbegun(run, claim)
+        if claim.lost < self._settings.max_attempts:
+            self._begin(unbegun)
+            return
+        self._unbegun[run.run_id] = unbegun
+        tried = None if run.cancel_requested else RuntimeError("the run was tried too often")
+        self._end_unbegun(run.run_id, tried)
 
     def _begin(self, unbegun: _Unbegun) -> None:
         run = unbegun.run

@@ -33,8 +33,9 @@ class Claim:
 
     run_id: UUID
     fence_id: UUID
-    attempt: int
-    """The latest attempt before this claim; 0: there was none."""
+    lost: int
+    """How many leases on it before this one have ended by themselves, with their workers or
+    engines: those that were given back are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,6 @@ class Run:
     time_zone: str
     status: str
     attempt: int
-    handovers: int
-    """How many of the attempts have ended because their worker stopped, through no fault of theirs."""
     accepted_at: datetime
     started_at: datetime | None
     cancel_requested: bool
@@ -318,8 +317,8 @@ class RunStore:
     async def release(self, claims: Iterable[Claim]) -> set[UUID]:
         """Give these tasks back, so that another worker gets them at once.
 
-        An attempt that had begun counts as handed over. Returns the fences of those that still
-        were ours; raises StorageError where it is not known of some, and the rest are given back.
+        None of them counts as lost. Returns the fences of those that still were ours; raises
+        StorageError where it is not known of some, and the rest are given back.
         """
         claims = list(claims)
         async with self._database.connection() as connection:
@@ -353,9 +352,6 @@ class RunStore:
                     await fence.held()
                 except LeaseLostError:
                     continue  # another worker has it already: no reason to keep the others
-                await connection.execute(
-                    QUERIES["count_handover"], {"run_id": claim.run_id, "attempt": claim.attempt}
-                )
                 await connection.execute(QUERIES["release_task"], {"fence_id": claim.fence_id})
                 released.add(claim.fence_id)
         return released

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from apex_actors.execution import Drain, HandOver, WorkAvailable
+from apex_actors.execution import Drain, HandOver, UserExecutionEngine, WorkAvailable
 from apex_actors.protocol.payloads import AgentName
 from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.runs import RunStore
@@ -75,9 +75,20 @@ def hanging(scene):
     return reached
 
 
+async def end_leases(scene):
+    async with scene.database.connection() as connection:
+        await connection.execute(
+            "update absurd.r_runs set claim_expires_at = now() - interval '1 s'"
+        )
+
+
 async def counts(scene):
-    [row] = await scene.rows("select status, attempt, handovers from apex.runs")
-    return row["status"], row["attempt"], row["handovers"]
+    """Status, attempts, and how many leases have ended by themselves."""
+    [row] = await scene.rows(
+        "select status, attempt, (select count(*) from absurd.r_runs"
+        " where failure_reason ->> 'name' = '$ClaimTimeout') as lost from apex.runs"
+    )
+    return row["status"], row["attempt"], row["lost"]
 
 
 @pytest.mark.parametrize("way", ["hand over", "stop"])
@@ -98,7 +109,7 @@ async def test_a_run_is_handed_over_many_times_and_none_of_them_is_an_attempt(sc
     assert [event.payload["attempt"] for event in resumed] == list(range(2, WORKERS + 1))
     attempts = [event.attempt for event in scene.events if event.agent is not None]
     assert attempts == sorted(attempts)
-    assert await counts(scene) == ("completed", WORKERS, WORKERS - 1)
+    assert await counts(scene) == ("completed", WORKERS, 0)
     # What was stored before the first handover was done once.
     assert scene.pipeline.starts.count(AgentName.DATA) == 1
 
@@ -111,21 +122,47 @@ async def test_a_worker_that_has_handed_over_takes_nothing_more(scene, hanging):
     worker.tell(WorkAvailable())
     assert await worker.ask_async(HandOver(), timeout=10) == 0
     [claim] = await RunStore(scene.database).claim("other", quantity=1, lease_s=LONG_S)
-    assert claim.attempt == 1
+    assert claim.lost == 0
 
 
 async def test_a_lease_that_ends_is_an_attempt(scene, hanging):
     await scene.accept()
     worker = scene.start_worker()
     await hanging()
-    async with scene.database.connection() as connection:
-        await connection.execute(
-            "update absurd.r_runs set claim_expires_at = now() - interval '1 s'"
-        )
+    await end_leases(scene)
     finished = await scene.finish()
     assert (finished["status"], finished["error"]["code"]) == ("failed", "run_failed")
     assert worker.is_alive()
-    assert (await counts(scene))[2] == 0
+    assert await counts(scene) == ("failed", 1, 1)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_promise_10_a_run_that_kills_each_engine_before_it_begins_ends(
+    scene, monkeypatch, cancelled
+):
+    engines = []
+
+    async def die(engine, *_):
+        engines.append(engine)
+        raise RuntimeError("it cannot even be begun")
+
+    monkeypatch.setattr(UserExecutionEngine, "_execute", die)
+    scene.limit(lease_s=LONG_S, max_attempts=3)
+    accepted = await scene.accept()
+    worker = scene.start_worker()
+    for number in range(1, 4):
+        await scene.eventually(lambda: len(engines) == number)  # noqa: B023 - awaited here
+        if number == 3 and cancelled:
+            await scene.cancel(accepted.run_id)
+        await end_leases(scene)
+    finished = await scene.finish()
+    scene.check_grammar()
+    assert finished["status"] == ("cancelled" if cancelled else "failed")
+    assert worker.is_alive()
+    reports = await scene.rows("select kind, message from apex.error_reports")
+    assert reports == [{"kind": "RuntimeError", "message": "the run was tried too often"}] * (
+        not cancelled
+    )
 
 
 @pytest.mark.parametrize("moment", ["claim", "load"])

@@ -158,16 +158,16 @@ limit greatest(
     %(cap)s - (select count(*) from open_run where status in ('queued', 'running')), 0)
 
 -- name: claim_tasks
--- The lease: until it ends or is extended, nobody else gets these tasks.
+-- The lease: until it ends or is extended, nobody else gets these tasks. Counts the leases on each
+-- that ended by themselves.
 select c.run_id as fence_id, (c.params ->> 'run_id')::uuid as run_id,
-       coalesce(r.attempt, 0) as attempt
+       (select count(*) from absurd.r_runs e
+        where e.task_id = c.task_id and e.failure_reason ->> 'name' = '$ClaimTimeout') as lost
 from absurd.claim_task('runs', %(worker)s, %(lease_s)s, %(quantity)s) c
-left join apex.runs r on r.id = (c.params ->> 'run_id')::uuid
 
 -- name: load_runs
 select r.id as run_id, r.user_id, u.org, u.sub, r.thread_id, r.message_id, m.content as question,
-       r.pipeline, r.time_zone, r.status, r.attempt, r.handovers, r.accepted_at,
-       r.started_at,
+       r.pipeline, r.time_zone, r.status, r.attempt, r.accepted_at, r.started_at,
        r.cancel_requested_at is not null as cancel_requested
 from apex.runs r
 join apex.users u on u.id = r.user_id
@@ -177,14 +177,9 @@ where r.id = any(%(run_ids)s::uuid[])
 -- name: users_of_runs
 select id as run_id, user_id from apex.runs where id = any(%(run_ids)s::uuid[])
 
--- name: count_handover
--- Where the claim that is given back had begun an attempt.
-update apex.runs set handovers = handovers + 1
-where id = %(run_id)s and attempt > %(attempt)s
-
 -- name: release_task
 -- Gives a task back so that the next claim gets it at once, and under another fence: whatever its
--- last holder has still on the way to the server is refused there.
+-- last holder has still on the way to the server is refused there. No lease has ended by itself.
 select absurd.fail_run(
     'runs', %(fence_id)s, '{"name": "HandedOver", "message": "given back by its worker"}',
     absurd.current_time())
