@@ -1,12 +1,18 @@
 """Each way out of a run, forced at every point of its work: what is stored, said, and left behind."""
 
 import asyncio
+import json
+import re
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
+from websockets.asyncio.client import connect
 
-from apex_actors.agents import StepOutcome
+from apex_actors.agents import CostPipeline, StepOutcome
+from apex_actors.protocol import is_event
 from apex_actors.protocol.payloads import SUB_AGENTS, AgentName, AgentStatus, RunStatus
+from apex_actors.server.node import Node
 
 DATA, OPTIMIZATION, REPORT = SUB_AGENTS
 
@@ -18,17 +24,18 @@ class Point:
     agent: AgentName
     phase: str
     reached: asyncio.Event = field(default_factory=asyncio.Event)
+    free: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def completed_before(self):
         return list(SUB_AGENTS[: SUB_AGENTS.index(self.agent)])
 
     def script(self, scene):
-        """The first try of the agent is held there for ever, every other one works."""
+        """The first try of the agent is held there until it is free, every other one works."""
 
         async def hold(*_):
             self.reached.set()
-            await asyncio.Event().wait()
+            await self.free.wait()
 
         async def held(agent, results):
             if self.phase == "before its first word":
@@ -149,4 +156,59 @@ async def test_promise_7_a_run_goes_on_elsewhere_from_any_point_when_its_worker_
     first_of_all = len(point.completed_before)
     assert [step["attempt"] for step in steps] == [1] * first_of_all + [2] * (3 - first_of_all)
     assert await scene.rows("select 1 from apex.error_reports") == []
+    await check_nothing_is_left(scene)
+
+
+async def connections(node):
+    async with httpx.AsyncClient() as client:
+        metrics = (await client.get(f"{node.url}/metrics")).text
+    return float(re.search(r"^apex_connections (\S+)$", metrics, re.MULTILINE)[1])
+
+
+class StagedNode(Node):
+    """A node whose agents do what the test says."""
+
+    def stage(self, pipeline):
+        self._staged = pipeline
+        return self
+
+    def _pipelines(self):
+        return {CostPipeline.name: self._staged}
+
+
+async def test_promise_4_a_client_that_leaves_at_any_point_has_it_all_when_it_comes_back(
+    scene, point, settings
+):
+    gateway = settings.gateway.model_copy(update={"session_interval_s": 0.1})
+    settings = settings.model_copy(update={"gateway": gateway})
+    async with StagedNode(settings).stage(scene.pipeline) as node:
+        token, _ = node.authority.issue(sub="ann", org="acme", lifetime_s=600)
+        url = node.url.replace("http", "ws", 1) + "/ws"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with connect(url, additional_headers=headers) as socket:
+            welcome = json.loads(await socket.recv())
+            await socket.send(json.dumps({"type": "user_message", "text": "How much?"}))
+            await asyncio.wait_for(point.reached.wait(), 10)
+            socket.transport.abort()  # without a word
+        # The session that it comes back to is stored.
+        threads = "select id as thread_id from apex.threads"
+        sessions = "select thread_id from apex.sessions"
+        await scene.eventually(lambda: scene.rows(sessions))
+        assert await scene.rows(sessions) == await scene.rows(threads)
+        assert await connections(node) == 0
+        point.free.set()
+        ended = "select status, partial from apex.runs where finished_at is not null"
+        await scene.eventually(lambda: scene.rows(ended))
+        assert await scene.rows(ended) == [{"status": "completed", "partial": False}]
+        back = f"{url}?after={welcome['seq']}&epoch={welcome['epoch']}"
+        async with connect(back, additional_headers=headers) as socket:
+            frames = [json.loads(await socket.recv())]
+            while frames[-1]["type"] != "run_finished":
+                frames.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+    assert frames[0]["recovered"] is True
+    received = [frame["seq"] for frame in frames if is_event(frame)]
+    log = await scene.rows("select seq from apex.events order by seq")
+    assert received == [row["seq"] for row in log]
+    steps = await scene.rows("select agent from apex.step_results order by step")
+    assert [step["agent"] for step in steps] == list(SUB_AGENTS)
     await check_nothing_is_left(scene)
