@@ -4,6 +4,7 @@
     .venv/bin/python scripts/bench.py actors
     .venv/bin/python scripts/bench.py actors --json
     .venv/bin/python scripts/bench.py gateway --json
+    .venv/bin/python scripts/bench.py costs --json
 
 Each figure stands beside a baseline that was measured in the same run, round by round in turns,
 and is the median of the rounds. With --json one object is printed: bench, machine, figures; each
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from benchmarks import actors, gateway, report
+from benchmarks import actors, costs, gateway, report
 from benchmarks.contest import Progress
 from benchmarks.figures import Figure
 from benchmarks.settings import Settings
@@ -27,7 +28,7 @@ from benchmarks.settings import Settings
 Benchmark = Callable[[Settings, Progress], Sequence[Figure]]
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
-    {"actors": actors.measure, "gateway": gateway.measure}
+    {"actors": actors.measure, "costs": costs.measure, "gateway": gateway.measure}
 )
 
 
