@@ -264,12 +264,15 @@ def import_(
     team: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} support.")] = None,
     feature: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} chat.")] = None,
     environment: Annotated[str | None, typer.Option(help=f"{FOR_TRACES} production.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would come of it, and keep nothing.")
+    ] = False,
     mode: ModeOption = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Import usage records; the same file again changes nothing."""
-    from apex_actors.cli.operating import run_import  # noqa: PLC0415
+    from apex_actors.cli.importing import run_import  # noqa: PLC0415
 
     with explained():
         raise typer.Exit(
@@ -285,6 +288,7 @@ def import_(
                     "feature": feature,
                     "environment": environment,
                 },
+                dry_run=dry_run,
                 as_json=as_json,
                 mode=mode,
                 data_dir=data_dir,

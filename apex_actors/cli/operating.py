@@ -1,20 +1,13 @@
-"""Commands for operators: token, import, migrate."""
+"""Commands for operators: token, migrate; and the databases of commands."""
 
 import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from apex_actors.cli.errors import fail
-from apex_actors.costs.formatting import percent, usd
-from apex_actors.costs.importers import ImportOptions
-from apex_actors.costs.importers.errors import UsageFileError
-from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.gateway.auth import TokenAuthority
 from apex_actors.gateway.settings import Algorithm
 from apex_actors.protocol.identity import Role
@@ -24,8 +17,6 @@ from apex_actors.server.settings import Settings, load_settings
 from apex_actors.storage import migrate as migrations
 from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers, default_data_dir
-from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_import import ImportSummary
 
 
 def run_token(
@@ -73,80 +64,6 @@ def run_migrate(*, check: bool, as_json: bool, **flags: Any) -> int:
         lines = [f"{done}: {step}" for step in plan.steps]
         sys.stdout.write("\n".join(lines or ["The schema is up to date."]) + "\n")
     return 1 if check and plan.steps else 0
-
-
-def run_import(
-    files: list[Path],
-    *,
-    org: str,
-    trace: dict[str, Any],
-    as_json: bool,
-    mode: str | None,
-    data_dir: Path | None,
-) -> int:
-    """Import each file; 1 when one of them could not be imported.
-
-    ``trace`` says what traffic traces do not: fields of ImportOptions.
-    """
-    settings = load_settings(mode=mode, data_dir=data_dir)
-    try:
-        options = ImportOptions(**{name: value for name, value in trace.items() if value})
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        fail("; ".join(f"--{problem['loc'][0]}: {problem['msg']}" for problem in problems))
-        return 1
-    return asyncio.run(_import_all(settings, files, org, options, as_json=as_json))
-
-
-async def _import_all(
-    settings: Settings, files: list[Path], org: str, options: ImportOptions, *, as_json: bool
-) -> int:
-    catalogue = PriceCatalogue()
-    code = 0
-    async with database_url(settings) as url:
-        await migrations.migrate(url)
-        database = Database(url)
-        await database.open()
-        try:
-            usage = UsageRepository(database)
-            for path in files:
-                try:
-                    with path.open("rb") as file:
-                        summary = await usage.import_file(
-                            org, file, name=path.name, catalogue=catalogue, options=options
-                        )
-                except (OSError, UsageFileError) as error:
-                    sys.stderr.write(f"apex: {path.name}: {error}\n")
-                    code = 1
-                    continue
-                line = summary.model_dump_json() if as_json else describe(summary)
-                sys.stdout.write(line + "\n")
-        finally:
-            await database.close()
-    return code
-
-
-def describe(summary: ImportSummary) -> str:
-    """What an import did, in a few lines."""
-    lines = [
-        f"{summary.name}: {summary.format} ({summary.reason})",
-        (
-            f"  {summary.rows:,} rows: {summary.inserted:,} new, "
-            f"{summary.duplicates:,} known already, {summary.rejected:,} refused"
-        ),
-    ]
-    if summary.inserted:
-        lines.append(
-            f"  computed cost of the new ones {usd(summary.computed_cost)}, "
-            f"{percent(summary.priced_token_share)} of their tokens have a price"
-        )
-    if summary.reported_requests:
-        lines.append(
-            f"  reported {usd(summary.reported_cost)} where the catalogue computes "
-            f"{usd(summary.reported_computed_cost)}"
-        )
-    lines += [f"  line {line}: {reason}" for line, reason in summary.first_rejects]
-    return "\n".join(lines)
 
 
 @asynccontextmanager

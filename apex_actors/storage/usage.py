@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime
 from typing import BinaryIO
 from uuid import UUID
 
+from psycopg import Rollback
+
 from apex_actors.costs.importers import ImportOptions
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.summary import (
@@ -71,6 +73,7 @@ class UsageRepository:
         name: str,
         catalogue: PriceCatalogue,
         options: ImportOptions | None = None,
+        dry_run: bool = False,
     ) -> ImportSummary:
         """Import a file of any known format, all or nothing.
 
@@ -79,10 +82,14 @@ class UsageRepository:
 
         :param file: open for reading bytes, plain or gzip; read beside the event loop.
         :param name: what the user calls the file.
+        :param dry_run: do all of it, say what came of it, and keep nothing.
         :raises UsageFileError: the file can't be read; nothing was imported.
         """
         return await self._import(
-            FileSource(tenant=tenant, name=name, options=options), catalogue, file
+            FileSource(tenant=tenant, name=name, options=options),
+            catalogue,
+            file,
+            dry_run=dry_run,
         )
 
     async def import_sample(
@@ -171,7 +178,12 @@ class UsageRepository:
             )
 
     async def _import(
-        self, source: ImportSource, catalogue: PriceCatalogue, file: BinaryIO | None = None
+        self,
+        source: ImportSource,
+        catalogue: PriceCatalogue,
+        file: BinaryIO | None = None,
+        *,
+        dry_run: bool = False,
     ) -> ImportSummary:
         async with self._bulk.transaction() as connection:
             summary = await importing.import_rows(
@@ -182,4 +194,7 @@ class UsageRepository:
                 work=self._work,
                 started_at=self._clock(),
             )
-            return await importing.finish(connection, summary, finished_at=self._clock())
+            summary = await importing.finish(connection, summary, finished_at=self._clock())
+            if dry_run:
+                raise Rollback
+        return summary

@@ -130,6 +130,18 @@ def test_import_takes_a_file_once_and_keeps_bad_rows_aside(apex, tmp_path):
     assert "line 2" in again.stdout
 
 
+def test_a_dry_run_says_what_an_import_would_do_and_keeps_nothing(apex, tmp_path):
+    path = Path(tmp_path, "usage.jsonl")
+    path.write_text(json.dumps(NATIVE) + "\n", encoding="utf-8")
+    for _ in range(2):
+        dry = apex("import", str(path), "--org", "acme", "--dry-run")
+        assert dry.returncode == 0
+        assert "1 new, 0 known already" in dry.stdout
+        assert "nothing was kept" in dry.stdout
+    summary = json.loads(apex("import", str(path), "--org", "acme", "--json").stdout)
+    assert (summary["inserted"], summary["duplicates"]) == (1, 0)
+
+
 def test_import_says_what_a_trace_lacks(apex, tmp_path):
     path = Path(tmp_path, "trace.csv")
     path.write_text(
