@@ -47,6 +47,15 @@ def plain(amount: Decimal) -> str:
     return f"{amount:f}"
 
 
+def units_text(units: int) -> str:
+    """``plain(from_units(units))``, for millions of amounts: without a Decimal in between."""
+    whole, fraction = divmod(abs(units), UNITS_PER_USD)
+    sign = "-" if units < 0 else ""
+    if not fraction:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{fraction:0{SCALE_DIGITS}d}".rstrip("0")
+
+
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum; `sum` would round to the precision of the thread's context."""
     return from_units(sum(to_units(amount) for amount in amounts))

@@ -5,7 +5,7 @@ import struct
 from datetime import UTC
 from decimal import Decimal
 
-from apex_actors.costs.money import from_units, plain
+from apex_actors.costs.money import plain, units_text
 from apex_actors.costs.prices import PriceCatalogue, Unpriced
 from apex_actors.costs.records import UsageRecord
 
@@ -19,6 +19,10 @@ def copy_line(record: UsageRecord, *, import_id: int, catalogue: PriceCatalogue)
     character that COPY would take for something else.
     """
     price = catalogue.price(record)
+    if isinstance(price, Unpriced):
+        cost, reason = _NULL, price.reason
+    else:
+        cost, reason = units_text(price), _NULL
     columns = (
         _text(record.tenant),
         _text(record.record_id),
@@ -51,8 +55,8 @@ def copy_line(record: UsageRecord, *, import_id: int, catalogue: PriceCatalogue)
         _decimal(record.temperature),
         _decimal(record.reported_cost),
         record.currency,
-        _NULL if isinstance(price, Unpriced) else plain(from_units(price)),
-        price.reason if isinstance(price, Unpriced) else _NULL,
+        cost,
+        reason,
         json.dumps(record.tags).replace("\\", "\\\\") if record.tags else "{}",
     )
     return "\t".join(columns) + "\n"

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apex_actors.costs.money import UNITS_PER_USD, from_units, plain, times, to_units, total
+from apex_actors.costs.money import (
+    UNITS_PER_USD,
+    from_units,
+    plain,
+    times,
+    to_units,
+    total,
+    units_text,
+)
 
 AMOUNTS = st.decimals(
     min_value=-(10**12), max_value=10**12, allow_nan=False, allow_infinity=False, places=24
@@ -56,3 +64,8 @@ def test_a_fraction_of_an_amount_is_rounded_half_to_even():
     assert times(from_units(1), 1, 2) == 0
     assert times(from_units(3), 1, 2) == from_units(2)
     assert times(Decimal(-10), 1, 4) == Decimal("-2.5")
+
+
+@given(st.integers(-(10**40), 10**40) | st.integers(-20, 20).map(lambda usd: usd * UNITS_PER_USD))
+def test_the_quick_way_to_write_an_amount_writes_the_same(units):
+    assert units_text(units) == plain(from_units(units))

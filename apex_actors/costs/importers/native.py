@@ -42,7 +42,7 @@ def jsonl_rows(lines: Iterator[Line], *, tenant: str) -> Iterator[Row]:
         if not line.content.strip():
             continue
         try:
-            fields = json.loads(line.content, parse_float=Decimal, parse_constant=_no_constant)
+            fields = _DECODER.decode(line.content.decode())
         except (ValueError, RecursionError, InvalidOperation):
             yield RejectedRow(line.number, "not a JSON object in UTF-8")
             continue
@@ -218,3 +218,6 @@ def _object(name: str, text: str) -> object:
 
 def _no_constant(_name: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
