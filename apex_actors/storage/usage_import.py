@@ -1,21 +1,38 @@
 """Importing usage: a file or the sample becomes records, prices and rollups in one transaction."""
 
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from apex_actors.costs.money import total
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.summary import share
 from apex_actors.storage.database import Connection
+from apex_actors.storage.read_ahead import read_ahead
 from apex_actors.storage.sql import load_queries
 from apex_actors.storage.usage_encoding import Encoded, ImportSource, Opened, encode
 from apex_actors.storage.work import WorkRunner
 
 QUERIES = load_queries("usage_import")
+
+T = TypeVar("T")
+
+MERGED_BATCHES: Final = 16
+"""Batches that become records at once: few enough for memory, enough for a statement."""
+
+_COUNTS: Final = (
+    "requests",
+    "priced_requests",
+    "tokens",
+    "priced_tokens",
+    "reported_requests",
+)
+_AMOUNTS: Final = ("computed_cost", "reported_cost", "reported_computed_cost")
 
 
 class ImportSummary(BaseModel):
@@ -96,26 +113,22 @@ async def import_rows(
             started_at=started_at,
         )
         await connection.execute(QUERIES["create_incoming"])
+        await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
         counted = Encoded()
-        async with (
-            connection.cursor() as cursor,
-            cursor.copy(QUERIES["copy_incoming"]) as copy,
-        ):
-            async for data in encoded:
-                if isinstance(data, Encoded):
-                    counted = data
-                else:
-                    await copy.write(data)
+        merged: list[dict[str, Any]] = []
+        # The next rows are encoded while these are merged.
+        async with read_ahead(encoded, limit=MERGED_BATCHES) as batches:
+            while chunk := [batch async for batch in _first(batches, MERGED_BATCHES)]:
+                if isinstance(chunk[-1], Encoded):
+                    counted = chunk.pop()
+                if chunk:
+                    merged.append(await _merge(connection, source.tenant, chunk))
 
-    await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
     version = await one(connection, "lock_tenant", tenant=source.tenant)
-    merged = await one(connection, "merge_incoming", sign=1)
-    inserted: int = merged.pop("inserted")
+    inserted = sum(part["inserted"] for part in merged)
     if inserted:
         # Nothing new leaves the version, and with it every cached answer, as it is.
         version = await one(connection, "bump_data_version", tenant=source.tenant)
-    if inserted < counted.accepted:
-        await connection.execute(QUERIES["keep_duplicates"])
     await connection.execute(
         QUERIES["insert_rejects"],
         {
@@ -139,8 +152,31 @@ async def import_rows(
         data_version=version["data_version"],
         started_at=started_at,
         finished_at=started_at,
-        **merged,
+        **{name: sum(part[name] for part in merged) for name in _COUNTS},
+        **{name: total(part[name] for part in merged) for name in _AMOUNTS},
     )
+
+
+async def _first(batches: AsyncGenerator[T, None], count: int) -> AsyncGenerator[T, None]:
+    """The next of them, up to ``count``; the others stay."""
+    for _ in range(count):
+        try:
+            yield await anext(batches)
+        except StopAsyncIteration:
+            return
+
+
+async def _merge(connection: Connection, tenant: str, batches: Sequence[bytes]) -> dict[str, Any]:
+    """Makes records of the rows that are new, and keeps the others apart; what it added."""
+    async with connection.cursor() as cursor, cursor.copy(QUERIES["copy_incoming"]) as copy:
+        for batch in batches:
+            await copy.write(batch)
+    await one(connection, "lock_tenant", tenant=tenant)
+    merged = await one(connection, "merge_incoming", sign=1)
+    if merged["inserted"] < sum(batch.count(b"\n") for batch in batches):
+        await connection.execute(QUERIES["keep_duplicates"])
+    await connection.execute(QUERIES["empty_incoming"])
+    return merged
 
 
 async def finish(

@@ -76,6 +76,9 @@ join apex.usage_records r on r.tenant = i.tenant and r.record_id = i.record_id
 where r.import_id <> i.import_id
 order by i.tenant, i.record_id, i.ctid
 
+-- name: empty_incoming
+truncate incoming
+
 -- name: insert_rejects
 insert into apex.import_rejects (import_id, line, reason)
 select %(import_id)s, line, reason
