@@ -220,7 +220,7 @@ class Judge:
             if run_id is None:
                 continue
             seen.setdefault(run_id, event.seq)
-            if event.type in (EventType.MESSAGE_CREATED, EventType.RUN_QUEUED):
+            if event.type is EventType.RUN_QUEUED or _is_users_message(event):
                 accepted.setdefault(run_id, event.seq)
             elif event.type is EventType.AGENT_STARTED and event.agent is AgentName.SUPERVISOR:
                 started.setdefault(run_id, event.seq)
@@ -385,9 +385,13 @@ def write_evidence(path: Path, stored: Stored, violations: Iterable[Violation]) 
                     file.write(f"{log.user} {event.encode().decode()}\n")
 
 
+def _is_users_message(event: Event) -> bool:
+    return event.type is EventType.MESSAGE_CREATED and event.payload["message"]["role"] == "user"
+
+
 def _messages_of_user(events: Iterable[Event]) -> Iterable[UUID]:
     for event in events:
-        if event.type is EventType.MESSAGE_CREATED and event.payload["message"]["role"] == "user":
+        if _is_users_message(event):
             yield UUID(event.payload["message"]["id"])
 
 

@@ -332,6 +332,7 @@ class Case:
             if seq is not None
         ]
         self.log.events.sort(key=lambda event: event.seq)
+        return run_id
 
     def receive_all(self):
         self.diary.events = [event.to_wire() for event in self.log.events]
@@ -418,7 +419,9 @@ def test_a_run_that_goes_before_others_by_its_priority_is_none(case):
 
 
 def test_a_run_tried_again_in_an_idle_thread_may_begin_before_what_came_later(case):
-    case.run(accepted=None, started=4, ended=6, priority=1, accept_no=2)
+    run_id = case.run(accepted=None, started=4, ended=6, priority=1, accept_no=2)
+    answer = {"message": {"id": str(uuid4()), "role": "assistant", "content": ""}}
+    case.log.events.insert(4, case.event(5, EventType.MESSAGE_CREATED, answer, run_id=run_id))
     case.run(accepted=3, started=7, ended=8, priority=0, accept_no=3)
 
     assert 5 not in case.promises()
