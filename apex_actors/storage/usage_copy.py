@@ -2,7 +2,6 @@
 
 import json
 import struct
-from datetime import UTC
 from decimal import Decimal
 
 from apex_actors.costs.money import plain, units_text
@@ -27,7 +26,7 @@ def copy_line(record: UsageRecord, *, import_id: int, catalogue: PriceCatalogue)
         _text(record.tenant),
         _text(record.record_id),
         str(import_id),
-        record.occurred_at.astimezone(UTC).isoformat(),
+        record.occurred_at.isoformat(),
         str(record.request_count),
         str(record.input_tokens),
         str(record.cache_read_tokens),

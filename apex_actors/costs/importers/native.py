@@ -6,6 +6,7 @@ between them, and `tags` is a JSON object.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -35,23 +36,57 @@ class _FieldError(ValueError):
 
 def jsonl_rows(lines: Iterator[Line], *, tenant: str) -> Iterator[Row]:
     """The rows of a native JSONL file."""
+    owner = f',"tenant":{json.dumps(tenant)}}}'.encode()
     for line in lines:
         if line.content is None:
             yield RejectedRow(line.number, TOO_LONG)
             continue
-        if not line.content.strip():
+        content = line.content.strip()
+        if not content:
             continue
-        try:
-            fields = _DECODER.decode(line.content.decode())
-        except (ValueError, RecursionError, InvalidOperation):
-            yield RejectedRow(line.number, "not a JSON object in UTF-8")
-            continue
-        if not isinstance(fields, dict):
-            yield RejectedRow(line.number, "not a JSON object in UTF-8")
-            continue
-        # Absent and null mean the same.
-        present = {name: value for name, value in fields.items() if value is not None}
-        yield _row(present, line.content, line.number, tenant)
+        row = _quickly(content, owner)
+        yield _carefully(line.content, line.number, tenant) if row is None else row
+
+
+def _quickly(content: bytes, owner: bytes) -> UsageRecord | None:
+    """The record of a line that is as it should be, validated as it is parsed; None: look again.
+
+    Left to the careful way is all that the two could take for different things: an owner or no id
+    in the row, escapes, numbers that would be binary before they are decimal, moments in other
+    forms, and whatever is wrong.
+    """
+    if (
+        b"\\" in content
+        or b'"tenant"' in content
+        or b'"record_id"' not in content
+        or not _MOMENT.search(content)
+        or _DECIMAL_AS_NUMBER.search(content)
+        or not content.endswith(b"}")
+    ):
+        return None
+    try:
+        return _VALIDATE(content[:-1] + owner)
+    except ValidationError:
+        return None
+
+
+#: ``model_validate_json`` without its wrapper, which takes a tenth of the time.
+_VALIDATE: Callable[[bytes], UsageRecord] = UsageRecord.__pydantic_validator__.validate_json
+
+_MOMENT = re.compile(rb'"occurred_at": ?"\d{4}-\d\d-\d\d[T ]\d\d:\d\d')
+_DECIMAL_AS_NUMBER = re.compile(rb'"(?:reported_cost|temperature)"\s*:\s*[^"\s]')
+
+
+def _carefully(content: bytes, number: int, tenant: str) -> Row:
+    try:
+        fields = _DECODER.decode(content.decode())
+    except (ValueError, RecursionError, InvalidOperation):
+        return RejectedRow(number, "not a JSON object in UTF-8")
+    if not isinstance(fields, dict):
+        return RejectedRow(number, "not a JSON object in UTF-8")
+    # Absent and null mean the same.
+    present = {name: value for name, value in fields.items() if value is not None}
+    return _row(present, content, number, tenant)
 
 
 def csv_rows(lines: Iterator[Line], *, tenant: str) -> Iterator[Row]:

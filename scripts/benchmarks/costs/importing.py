@@ -19,7 +19,7 @@ from benchmarks.contest import Progress
 from benchmarks.costs.stage import Stage
 from benchmarks.figures import Figure, Goal, Target
 
-ROWS: Final = 200_000
+ROWS: Final = 500_000
 
 RATE: Final = Goal(
     name="import_rows_per_s",
