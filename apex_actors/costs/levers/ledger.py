@@ -1,0 +1,182 @@
+"""The one ordered plan: each row of the tallies, priced after each lever.
+
+Order: remove (repeats, waste), shrink (output cap, context trim), route (right-sizing), cache, time
+(batch or off-peak), commit. What is decided for the whole range is decided here, before the rows
+are gone through.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from apex_actors.costs.levers.answer_lengths import CapGroup, CapKey, cap_groups, tokens_above
+from apex_actors.costs.levers.caching import (
+    CacheGroup,
+    CacheKey,
+    Decision,
+    cost_of,
+    groups_as_sent,
+)
+from apex_actors.costs.levers.settings import LeverSettings
+from apex_actors.costs.levers.tallies import CacheClass, CacheCosts, DayTallies, Fate, Row, Wait
+
+
+class Place(StrEnum):
+    """The levers, in their order."""
+
+    DUPLICATES = "duplicates"
+    WASTE = "waste"
+    OUTPUT_CAP = "output_cap"
+    CONTEXT_TRIM = "context_trim"
+    RIGHT_SIZING = "right_sizing"
+    PROMPT_CACHING = "prompt_caching"
+    BATCH = "batch"
+    OFF_PEAK = "off_peak"
+
+
+class Entry:
+    """A row with what it costs after each lever, in units of money."""
+
+    __slots__ = ("capped", "costs", "credits", "day", "row")
+
+    def __init__(self, day: date, row: Row, costs: Sequence[int], capped: int) -> None:
+        self.day = day
+        self.row = row
+        self.costs = costs
+        """As sent, then after each place."""
+        self.capped = capped
+        """Output tokens that the cap leaves out."""
+
+    def credit(self, place: Place) -> int:
+        """What the lever takes off at its place."""
+        index = _INDEX[place]
+        return self.costs[index] - self.costs[index + 1]
+
+    def before(self, place: Place) -> int:
+        """What the row costs when it comes to that lever."""
+        return self.costs[_INDEX[place]]
+
+    def after(self, place: Place) -> int:
+        """What the lever leaves."""
+        return self.costs[_INDEX[place] + 1]
+
+
+_PLACES = tuple(Place)
+_INDEX = {place: index for index, place in enumerate(_PLACES)}
+
+
+class Ledger:
+    """Everything that was decided, and every row's way through it."""
+
+    def __init__(self, days: Iterable[DayTallies], settings: LeverSettings) -> None:
+        self.settings = settings
+        self.days = tuple(sorted(days, key=lambda each: each.day))
+        rows = [row for day in self.days for row in day.rows]
+        kept = [row for row in rows if row.fate is Fate.KEPT]
+        self.rows = rows
+        share = settings.truncation_share
+        self.cap_groups = cap_groups(kept)
+        self.caps = _caps(self.cap_groups, share)
+        caps_alone = _caps(cap_groups(rows), share)
+        self.cache_groups = self._groups_in_plan(kept)
+        self._decisions: dict[CacheKey, Decision] = {
+            key: group.decision for key, group in self.cache_groups.items()
+        }
+        self.entries = [self._entry(day.day, row) for day in self.days for row in day.rows]
+        self.standalone = {
+            Place.DUPLICATES: sum(r.sent.keep for r in rows if r.fate is Fate.REPEATED),
+            Place.WASTE: sum(r.sent.keep - r.rest for r in rows if r.wasted is not Fate.KEPT),
+            Place.OUTPUT_CAP: sum(
+                tokens_above(row, caps_alone.get(_cap_key(row))) * row.output_rates[0]
+                for row in rows
+            ),
+            Place.CONTEXT_TRIM: sum(row.alone_trim for row in rows),
+            Place.RIGHT_SIZING: sum(row.alone_route for row in rows),
+            Place.PROMPT_CACHING: sum(group.saving for group in groups_as_sent(rows).values()),
+            Place.BATCH: sum(row.alone_batch for row in rows),
+            Place.OFF_PEAK: sum(row.alone_off_peak for row in rows),
+        }
+
+    @property
+    def priced(self) -> int:
+        """Priced requests."""
+        return sum(day.priced_requests for day in self.days)
+
+    @property
+    def baseline(self) -> int:
+        """Units that the requests cost as they were sent."""
+        return sum(entry.costs[0] for entry in self.entries)
+
+    def saved_by_day(self, place: Place) -> dict[date, int]:
+        """Units that the lever saves at its place."""
+        saved: dict[date, int] = {}
+        for entry in self.entries:
+            credit = entry.credit(place)
+            if credit:
+                saved[entry.day] = saved.get(entry.day, 0) + credit
+        return saved
+
+    def cost_by_day(self) -> dict[date, int]:
+        """Units that each day cost as it was."""
+        cost: dict[date, int] = {}
+        for entry in self.entries:
+            cost[entry.day] = cost.get(entry.day, 0) + entry.costs[0]
+        return cost
+
+    def _groups_in_plan(self, kept: Iterable[Row]) -> dict[CacheKey, CacheGroup]:
+        groups: dict[CacheKey, CacheGroup] = {}
+        for row in kept:
+            if row.cache is CacheClass.NONE:
+                continue
+            key = _cache_key(row)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = CacheGroup(
+                    row.target_provider, row.target_model, row.cache is CacheClass.TRACED
+                )
+            capped = tokens_above(row, self.caps.get(_cap_key(row))) * row.output_rates[2]
+            costs = CacheCosts(
+                keep=row.routed.keep - capped,
+                stop=row.routed.stop - capped,
+                five_minutes=row.routed.five_minutes - capped,
+                one_hour=row.routed.one_hour - capped,
+            )
+            group.add(row, costs, charging=row.charging, hourly=row.hourly)
+        return groups
+
+    def _entry(self, day: date, row: Row) -> Entry:
+        sent = row.sent.keep
+        if row.fate is not Fate.KEPT:
+            repeated = sent if row.fate is not Fate.REPEATED else 0
+            rest = row.rest if row.fate is not Fate.REPEATED else 0
+            return Entry(day, row, (sent, repeated, *(rest,) * (len(_PLACES) - 1)), 0)
+        capped = tokens_above(row, self.caps.get(_cap_key(row)))
+        base, cut, routed, timed = row.output_rates
+        decision = self._decisions.get(_cache_key(row), "keep")
+        cached = cost_of(row.routed, decision) - capped * routed
+        late = cost_of(row.timed, decision) - capped * timed
+        costs = (
+            sent,
+            sent,
+            sent,
+            sent - capped * base,
+            row.trimmed_cost - capped * cut,
+            row.routed.keep - capped * routed,
+            cached,
+            late if row.wait is Wait.BATCH else cached,
+            late,
+        )
+        return Entry(day, row, costs, capped)
+
+
+def _caps(groups: dict[CapKey, CapGroup], share: Decimal) -> dict[CapKey, int | None]:
+    return {key: group.step(share) for key, group in groups.items()}
+
+
+def _cap_key(row: Row) -> CapKey:
+    return (row.provider, row.model, row.feature)
+
+
+def _cache_key(row: Row) -> CacheKey:
+    return (row.target_provider, row.target_model, row.cache)
