@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from apex_actors.costs.levers.output_steps import OUTPUT_STEPS
+from apex_actors.costs.levers.settings import LeverSettings
 from apex_actors.costs.levers.tallies import Row
-
-LEAST_ANSWERS = 100
-"""Fewer answers say nothing of how long one in a hundred is."""
 
 CapKey = tuple[str, str, str | None]
 
@@ -29,13 +26,19 @@ class CapGroup:
         for step, requests, _ in row.outputs:
             self.steps[step] = self.steps.get(step, 0) + requests
 
-    def step(self, truncation_share: Decimal) -> int | None:
+    def is_judged(self, settings: LeverSettings) -> bool:
+        """Whether there are answers enough, and whether they were cut off is known."""
+        return self.requests >= settings.least_answers and self.finish_reasons > 0
+
+    def is_cut_off(self, settings: LeverSettings) -> bool:
+        """Whether more of the answers than a cap may cut off are cut off already."""
+        return self.truncated > settings.truncation_share * self.finish_reasons
+
+    def step(self, settings: LeverSettings) -> int | None:
         """The step of the cap; None where the data don't say, or answers are cut off already."""
-        if self.requests < LEAST_ANSWERS or not self.finish_reasons:
+        if not self.is_judged(settings) or self.is_cut_off(settings):
             return None
-        if self.truncated > truncation_share * self.finish_reasons:
-            return None
-        allowed = int(truncation_share * self.requests)
+        allowed = int(settings.truncation_share * self.requests)
         above = 0
         for step in sorted(self.steps, reverse=True):
             above += self.steps[step]

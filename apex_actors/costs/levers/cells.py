@@ -17,6 +17,7 @@ class Way(NamedTuple):
     standard: bool
     fate: Fate
     wasted: Fate
+    scored_as: str | None
     target_provider: str
     target_model: str
     trimmed: bool
@@ -183,6 +184,7 @@ class Cell:
             standard=way.standard,
             fate=way.fate,
             wasted=way.wasted,
+            scored_as=way.scored_as,
             target_provider=way.target_provider,
             target_model=way.target_model,
             trimmed=way.trimmed,

@@ -7,7 +7,6 @@ are gone through.
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 
 from apex_actors.costs.levers.answer_lengths import CapGroup, CapKey, cap_groups, tokens_above
@@ -75,10 +74,9 @@ class Ledger:
         rows = [row for day in self.days for row in day.rows]
         kept = [row for row in rows if row.fate is Fate.KEPT]
         self.rows = rows
-        share = settings.truncation_share
         self.cap_groups = cap_groups(kept)
-        self.caps = _caps(self.cap_groups, share)
-        caps_alone = _caps(cap_groups(rows), share)
+        self.caps = _caps(self.cap_groups, settings)
+        caps_alone = _caps(cap_groups(rows), settings)
         self.cache_groups = self._groups_in_plan(kept)
         self._decisions: dict[CacheKey, Decision] = {
             key: group.decision for key, group in self.cache_groups.items()
@@ -170,8 +168,8 @@ class Ledger:
         return Entry(day, row, costs, capped)
 
 
-def _caps(groups: dict[CapKey, CapGroup], share: Decimal) -> dict[CapKey, int | None]:
-    return {key: group.step(share) for key, group in groups.items()}
+def _caps(groups: dict[CapKey, CapGroup], settings: LeverSettings) -> dict[CapKey, int | None]:
+    return {key: group.step(settings) for key, group in groups.items()}
 
 
 def _cap_key(row: Row) -> CapKey:

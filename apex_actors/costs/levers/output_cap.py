@@ -5,7 +5,7 @@ The cap is the shortest step of the distribution that at most a given share of t
 """
 
 from apex_actors.costs.formatting import percent
-from apex_actors.costs.levers.answer_lengths import LEAST_ANSWERS, CapKey
+from apex_actors.costs.levers.answer_lengths import CapKey
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.output_steps import OUTPUT_STEPS
@@ -29,11 +29,8 @@ select date_trunc('week', occurred_at) as week, provider, model, feature,
 def output_cap(ledger: Ledger) -> LeverResult:
     """Limits the length of answers for each model and feature."""
     reasons = sum(row.finish_reasons for row in ledger.rows)
-    judged = sum(
-        1
-        for group in ledger.cap_groups.values()
-        if group.requests >= LEAST_ANSWERS and group.finish_reasons
-    )
+    judged = sum(group.is_judged(ledger.settings) for group in ledger.cap_groups.values())
+    least = ledger.settings.least_answers
     findings = _findings(ledger)
     saving = sum(ledger.saved_by_day(Place.OUTPUT_CAP).values())
     allowed = percent(ledger.settings.truncation_share)
@@ -41,14 +38,14 @@ def output_cap(ledger: Ledger) -> LeverResult:
     if not reasons:
         needed = "Import records with finish_reason: it says which answers are cut off already."
     elif not judged:
-        needed = f"At least {LEAST_ANSWERS} answers of one model to one feature are needed."
+        needed = f"At least {least} answers of one model to one feature are needed."
     verdict = Verdict.SAVES if saving else Verdict.NO_SAVING
     return LeverResult(
         lever="output_cap",
         title="Output cap",
         verdict=verdict if needed is None else Verdict.ABSTAINS,
         precondition=(
-            f"Finish reasons, and {LEAST_ANSWERS} answers of a model to a feature: {reasons:,} of "
+            f"Finish reasons, and {least} answers of a model to a feature: {reasons:,} of "
             f"{ledger.priced:,} priced requests say why they ended, and {judged:,} of "
             f"{len(ledger.cap_groups):,} models and features have enough"
         ),
@@ -83,8 +80,7 @@ def _notes(ledger: Ledger) -> list[str]:
         f"{percent(share(group.truncated, group.finish_reasons))} are cut off already; no shorter "
         "limit is proposed."
         for (_, model, feature), group in ledger.cap_groups.items()
-        if group.requests >= LEAST_ANSWERS
-        and group.truncated > ledger.settings.truncation_share * group.finish_reasons
+        if group.is_judged(ledger.settings) and group.is_cut_off(ledger.settings)
     ]
 
 

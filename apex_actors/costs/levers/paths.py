@@ -58,6 +58,7 @@ class Path:
         "planned",
         "processing",
         "provider",
+        "scored_as",
         "sent",
         "targets",
     )  # fmt: skip
@@ -73,6 +74,7 @@ class Path:
         caches: Caches,
         is_timed: bool,
         context_window: int | None,
+        scored_as: str | None,
     ) -> None:
         self.provider = provider
         self.model = model
@@ -81,6 +83,7 @@ class Path:
         # When a batch runs is not known, so neither is what it finds in a cache.
         self.is_replayed = processing is not Processing.BATCH
         self.is_timed = is_timed
+        self.scored_as = scored_as
         self.sent = caches.sent
         self.planned = caches.planned
         self.minimum = minimum_prefix(model).tokens

@@ -19,6 +19,7 @@ from apex_actors.costs.levers.off_peak import off_peak
 from apex_actors.costs.levers.output_cap import output_cap
 from apex_actors.costs.levers.prompt_caching import prompt_caching
 from apex_actors.costs.levers.results import LeverResult, SavingsPlan
+from apex_actors.costs.levers.right_sizing import right_sizing
 from apex_actors.costs.levers.settings import DEFAULT_SETTINGS, LeverSettings
 from apex_actors.costs.levers.stream import tally_days
 from apex_actors.costs.levers.tallies import DayTallies
@@ -32,6 +33,7 @@ _LEVERS: tuple[Callable[[Ledger], LeverResult], ...] = (
     waste,
     output_cap,
     context_trim,
+    right_sizing,
     prompt_caching,
     batch,
     off_peak,

@@ -35,6 +35,9 @@ class PrefixCache:
         self._earlier: dict[int, float] = {}
         self._begun_s = float("-inf")
 
+    def __len__(self) -> int:
+        return len(self._recent) + len(self._earlier)
+
     def send(self, at_s: float, blocks: tuple[int, ...]) -> tuple[int, int]:
         """How many leading blocks are live by the short and by the long life; then uses them all.
 

@@ -155,6 +155,35 @@ class TrimFinding(_Result):
     saving: Decimal
 
 
+class TaskComparison(_Result):
+    """Two models at one public task; what a success costs counts the attempts that failed."""
+
+    task: str
+    score_now: Decimal
+    """Percent; of the best run of the model in use."""
+    score_then: Decimal
+    """Percent; of the worst run of the model proposed."""
+    usd_per_task_now: Decimal | None
+    usd_per_task_then: Decimal | None
+    usd_per_success_now: Decimal | None
+    usd_per_success_then: Decimal | None
+
+
+class RouteFinding(_Result):
+    """What sending the requests of one model to a cheaper one gives."""
+
+    kind: Literal["route"] = "route"
+    provider: str
+    model: str
+    target_provider: str
+    target_model: str
+    requests: int
+    cost_now: Decimal
+    cost_then: Decimal
+    saving: Decimal
+    comparisons: tuple[TaskComparison, ...]
+
+
 class OffPeakFinding(_Result):
     """What sending the deferrable requests of one model at its cheaper hours gives."""
 
@@ -174,6 +203,7 @@ Finding = Annotated[
     | WasteFinding
     | CapFinding
     | TrimFinding
+    | RouteFinding
     | OffPeakFinding,
     Field(discriminator="kind"),
 ]

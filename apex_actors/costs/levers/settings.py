@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from apex_actors.costs.levers.cache_rules import ONE_HOUR_S
+from apex_actors.costs.quality import quality_scores
 
 _Tokens = Annotated[int, Field(ge=1)]
 
@@ -38,12 +39,14 @@ class LeverSettings(BaseModel):
     """A truncated answer counts as asked again if that happened within this time."""
     kept_turns: Annotated[int, Field(ge=1, le=100)] = 6
     """Turns of a conversation that a trimmed context keeps, with its beginning."""
-    quality_floor: Annotated[Decimal, Field(ge=0, le=100, max_digits=6)] = Decimal(1)
-    """Points of a hundred that a cheaper model may score less."""
+    quality_floor: Annotated[Decimal, Field(ge=0, le=100, max_digits=6)] | None = Decimal(1)
+    """Points of a hundred that a cheaper model may score less; None: the models stay."""
     tasks: tuple[tuple[str, str], ...] = ()
     """Which task of the quality scores stands for which feature: (feature, task)."""
     truncation_share: Annotated[Decimal, Field(ge=0, le=1, max_digits=6)] = Decimal("0.01")
     """The share of answers that an output cap may cut off."""
+    least_answers: Annotated[int, Field(ge=1)] = 100
+    """Fewer answers of a model to a feature say nothing of how long one in a hundred is."""
     offers: tuple[CapacityOffer, ...] = ()
 
     @property
@@ -53,8 +56,9 @@ class LeverSettings(BaseModel):
             self.answer_life_s,
             self.retry_window_s,
             self.kept_turns,
-            str(self.quality_floor.normalize()),
+            None if self.quality_floor is None else str(self.quality_floor.normalize()),
             sorted(self.tasks),
+            quality_scores().version,
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

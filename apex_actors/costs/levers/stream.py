@@ -8,6 +8,7 @@ comes out as in a pass over everything.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from apex_actors.costs.levers.cells import Cell, Reads, Way
@@ -16,7 +17,8 @@ from apex_actors.costs.levers.memory import Expiring, Turns
 from apex_actors.costs.levers.paths import Caches, Path, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
 from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Wait
-from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.costs.prices import ListedModel, PriceCatalogue
+from apex_actors.costs.quality import quality_scores
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
 from apex_actors.costs.records import Processing, Status
 from apex_actors.costs.timerange import TimeRange, zone
@@ -84,6 +86,7 @@ class _Pass:
         self._paths_by_time: dict[tuple[_Name, int], Path | None] = {}
         self._breaks: dict[_Name, tuple[int, ...]] = {}
         self._caches: dict[tuple[str, str], Caches] = {}
+        self._scores = quality_scores()
         self._tasks = dict(settings.tasks)
         self._answers: Expiring[tuple[str, str, str], float] = Expiring(settings.answer_life_s)
         self._truncated: Expiring[str, tuple[float, int]] = Expiring(settings.retry_window_s)
@@ -122,7 +125,7 @@ class _Pass:
     def _begin(self, day: date | None, end: datetime) -> None:
         self._day = day
         self.day_end = end
-        self._day_start_s = _NEVER
+        self._day_start_s = 0.0
         self._requests = self._hashed = self._in_sessions = 0
         self._errors = self._retries = self._deferrable = self._timed = 0
         self._cells: list[Cell] = []
@@ -132,21 +135,17 @@ class _Pass:
         """Adds a request."""
         self._requests += 1
         at_s = request.occurred_at.timestamp()
+        if at_s - self._midnight_s >= _DAY_S:
+            self._new_prices(at_s)
         shape = request.shape
-        path = self._path_of((request.provider, request.model, request.processing), request, at_s)
+        path = self._path_of((request.provider, request.model, request.processing), request)
         if path is None or path.lacks_price(shape):
             return
         input_tokens, read, write_5m, write_1h, output_tokens, _ = shape
         rates = path.rates_for(input_tokens)
-        fate = wasted = Fate.KEPT
-        if (
-            request.status is Status.ERROR
-            or request.retry_of is not None
-            or request.finish_reason in TRUNCATED
-        ):
-            fate = wasted = self._waste(request, at_s, rates)
-        if request.request_hash is not None and self._is_repeated(request, at_s):
-            fate = Fate.REPEATED
+        wasted = self._waste(request, at_s, rates)
+        repeated = request.request_hash is not None and self._is_repeated(request, at_s)
+        fate = Fate.REPEATED if repeated else wasted
 
         cache = CacheClass.NONE
         own_reads: Reads | None = None
@@ -235,6 +234,7 @@ class _Pass:
                     standard=path.is_standard,
                     fate=fate,
                     wasted=wasted,
+                    scored_as=path.scored_as,
                     target_provider=target.provider,
                     target_model=target.model,
                     trimmed=is_trimmed,
@@ -274,6 +274,12 @@ class _Pass:
     def _waste(self, request: LeverRequest, at_s: float, rates: Rates) -> Fate:
         """Whether the request failed, or asks for a truncated answer again."""
         fate = Fate.KEPT
+        if (
+            request.status is Status.OK
+            and request.retry_of is None
+            and request.finish_reason not in TRUNCATED
+        ):
+            return fate
         if request.retry_of is not None:
             self._retries += 1
             # Where reasoning has a price of its own, what the second answer adds has none.
@@ -327,13 +333,15 @@ class _Pass:
         rates = path.rates_for(shape.input_tokens)
         return needed if path.trim_pays(rates, shape, needed, own_reads) else shape.input_tokens
 
-    def _path_of(self, name: _Name, request: LeverRequest, at_s: float) -> Path | None:
-        if at_s - self._midnight_s >= _DAY_S:
-            # Prices change at UTC midnight.
-            self._drop_paths()
-            self._midnight_s = at_s // _DAY_S * _DAY_S
-            for spent in [key for key, each in self._caches.items() if each.is_spent(at_s)]:
-                del self._caches[spent]
+    def _new_prices(self, at_s: float) -> None:
+        """Prices change at UTC midnight."""
+        self._drop_paths()
+        self._midnight_s = at_s // _DAY_S * _DAY_S
+        for spent in [key for key, each in self._caches.items() if each.is_spent(at_s)]:
+            del self._caches[spent]
+
+    def _path_of(self, name: _Name, request: LeverRequest) -> Path | None:
+        """What the model costs at the moment of the request; None where it has no price."""
         try:
             return self._paths[name]
         except KeyError:
@@ -342,7 +350,7 @@ class _Pass:
                 breaks = self._breaks[name] = self._catalogue.day_breaks_s(name[0], name[1])
             if not breaks:
                 return self._new_path(self._paths, name, name, request)
-            key = (name, bisect_right(breaks, int(at_s) % _DAY_S))
+            key = (name, bisect_right(breaks, int(request.occurred_at.timestamp()) % _DAY_S))
             if key in self._paths_by_time:
                 return self._paths_by_time[key]
             return self._new_path(self._paths_by_time, key, name, request)
@@ -373,8 +381,34 @@ class _Pass:
             caches=caches,
             is_timed=key != name,
             context_window=listed.context_window,
+            scored_as=listed.model if self._scores.knows((listed.provider, listed.model)) else None,
         )
+        if path.scored_as is not None and self._settings.quality_floor is not None:
+            # The path is known by now, so two models that are as good as each other end here.
+            path.targets = self._targets(listed, request, processing, self._settings.quality_floor)
         return path
+
+    def _targets(
+        self,
+        listed: ListedModel,
+        request: LeverRequest,
+        processing: Processing,
+        floor: Decimal,
+    ) -> dict[str | None, tuple[Path, ...]]:
+        """The models that may take over, by task; only tasks that have any."""
+        targets: dict[str | None, tuple[Path, ...]] = {}
+        for task in {None, *self._tasks.values()}:
+            names = self._scores.as_good((listed.provider, listed.model), task, floor)
+            paths = [
+                self._path_of((*name, processing), request)
+                for name in names
+                # This path may be used at another time of day than it is made.
+                if not self._catalogue.day_breaks_s(*name)
+            ]
+            found = tuple(path for path in paths if path is not None)
+            if found:
+                targets[task] = found
+        return targets
 
     def _drop_paths(self) -> None:
         for path in (*self._paths.values(), *self._paths_by_time.values()):
@@ -395,6 +429,7 @@ def _plain_way(request: LeverRequest, path: Path, rates: Rates, cache: CacheClas
         standard=path.is_standard,
         fate=Fate.KEPT,
         wasted=Fate.KEPT,
+        scored_as=path.scored_as,
         target_provider=path.provider,
         target_model=path.model,
         trimmed=False,

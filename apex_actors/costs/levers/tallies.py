@@ -78,6 +78,8 @@ class Row(_Tally):
     fate: Fate
     wasted: Fate
     """The fate without a store of answers: what `waste` alone would find."""
+    scored_as: str | None
+    """The model as the quality scores call it; None where they don't know it."""
     target_provider: str
     target_model: str
     """The model in the plan: the requests' own, or a cheaper one that is as good."""
@@ -128,6 +130,11 @@ class Row(_Tally):
     """Units that a lever alone would save."""
     outputs: tuple[tuple[int, int, int], ...] = ()
     """Distribution of output: number of a step (see `output_steps`), requests, output tokens."""
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the plan sends it to another model."""
+        return (self.target_provider, self.target_model) != (self.provider, self.model)
 
 
 class HourLoad(_Tally):
