@@ -9,6 +9,7 @@ from apex_actors.costs.levers.plan import build_plan, combine
 from apex_actors.costs.levers.results import (
     BatchFinding,
     CacheFinding,
+    CapacityFinding,
     CapFinding,
     Confidence,
     LeverResult,
@@ -31,6 +32,7 @@ __all__ = [
     "BatchFinding",
     "CacheFinding",
     "CapFinding",
+    "CapacityFinding",
     "CapacityOffer",
     "Confidence",
     "DayTallies",

@@ -17,6 +17,7 @@ from apex_actors.costs.levers.caching import (
     cost_of,
     groups_as_sent,
 )
+from apex_actors.costs.levers.capacity import Backtest, ModelDay, backtest
 from apex_actors.costs.levers.settings import LeverSettings
 from apex_actors.costs.levers.tallies import CacheClass, CacheCosts, DayTallies, Fate, Row, Wait
 
@@ -32,6 +33,7 @@ class Place(StrEnum):
     PROMPT_CACHING = "prompt_caching"
     BATCH = "batch"
     OFF_PEAK = "off_peak"
+    COMMITTED = "committed"
 
 
 class Entry:
@@ -61,8 +63,9 @@ class Entry:
         return self.costs[_INDEX[place] + 1]
 
 
-_PLACES = tuple(Place)
-_INDEX = {place: index for index, place in enumerate(_PLACES)}
+_PLACES = tuple(place for place in Place if place is not Place.COMMITTED)
+"""The places of single requests; capacity takes whole hours."""
+_INDEX: dict[Place, int] = {place: index for index, place in enumerate(_PLACES)}
 
 
 class Ledger:
@@ -82,6 +85,9 @@ class Ledger:
             key: group.decision for key, group in self.cache_groups.items()
         }
         self.entries = [self._entry(day.day, row) for day in self.days for row in day.rows]
+        self.backtests = self._backtests(in_plan=True)
+        """Every offer for a model with load, in the order given."""
+        self.taken = _best(self.backtests)
         self.standalone = {
             Place.DUPLICATES: sum(r.sent.keep for r in rows if r.fate is Fate.REPEATED),
             Place.WASTE: sum(r.sent.keep - r.rest for r in rows if r.wasted is not Fate.KEPT),
@@ -94,6 +100,7 @@ class Ledger:
             Place.PROMPT_CACHING: sum(group.saving for group in groups_as_sent(rows).values()),
             Place.BATCH: sum(row.alone_batch for row in rows),
             Place.OFF_PEAK: sum(row.alone_off_peak for row in rows),
+            Place.COMMITTED: sum(each.saving for each in _best(self._backtests(in_plan=False))),
         }
 
     @property
@@ -109,6 +116,11 @@ class Ledger:
     def saved_by_day(self, place: Place) -> dict[date, int]:
         """Units that the lever saves at its place."""
         saved: dict[date, int] = {}
+        if place is Place.COMMITTED:
+            for test in self.taken:
+                for day, units in test.saved_by_day.items():
+                    saved[day] = saved.get(day, 0) + units
+            return saved
         for entry in self.entries:
             credit = entry.credit(place)
             if credit:
@@ -143,6 +155,28 @@ class Ledger:
             group.add(row, costs, charging=row.charging, hourly=row.hourly)
         return groups
 
+    def _backtests(self, *, in_plan: bool) -> list[Backtest]:
+        if not self.settings.offers or not self.entries:
+            return []
+        costs: dict[ModelDay, int] = {}
+        for entry in self.entries:
+            row = entry.row
+            if not row.standard:
+                continue
+            if in_plan and row.fate is Fate.KEPT and row.wait not in _MOVED:
+                key = (entry.day, row.target_provider, row.target_model)
+                costs[key] = costs.get(key, 0) + entry.costs[-1]
+            elif not in_plan:
+                key = (entry.day, row.provider, row.model)
+                costs[key] = costs.get(key, 0) + entry.costs[0]
+        used = {(provider, model) for _, provider, model in costs}
+        first, last = min(e.day for e in self.entries), max(e.day for e in self.entries)
+        return [
+            backtest(offer, self.days, costs, first=first, last=last, in_plan=in_plan)
+            for offer in self.settings.offers
+            if (offer.provider, offer.model) in used
+        ]
+
     def _entry(self, day: date, row: Row) -> Entry:
         sent = row.sent.keep
         if row.fate is not Fate.KEPT:
@@ -166,6 +200,19 @@ class Ledger:
             late,
         )
         return Entry(day, row, costs, capped)
+
+
+_MOVED = (Wait.BATCH, Wait.OFF_PEAK)
+
+
+def _best(backtests: Iterable[Backtest]) -> list[Backtest]:
+    """The best offer for each model, where it saves."""
+    best: dict[tuple[str, str], Backtest] = {}
+    for each in backtests:
+        model = (each.offer.provider, each.offer.model)
+        if each.saving > 0 and (model not in best or each.saving > best[model].saving):
+            best[model] = each
+    return list(best.values())
 
 
 def _caps(groups: dict[CapKey, CapGroup], settings: LeverSettings) -> dict[CapKey, int | None]:

@@ -56,10 +56,12 @@ class Path:
         "model",
         "plain_cells",
         "planned",
+        "planned_hours",
         "processing",
         "provider",
         "scored_as",
         "sent",
+        "sent_hours",
         "targets",
     )  # fmt: skip
 
@@ -93,6 +95,10 @@ class Path:
         self.plain_cells: dict[tuple[object, ...], Cell] = {}
         """Of requests that no lever but caching and the output cap can touch."""
         self.hours: dict[int, list[int]] = {}
+        """Load by hour, of requests that no lever could move away."""
+        self.planned_hours: dict[int, list[int]] = {}
+        """What the plan adds to it, and below, what was sent beside it."""
+        self.sent_hours: dict[int, list[int]] = {}
         self.targets: dict[str | None, tuple[Path, ...]] = {}
         """Cheaper models that are as good, for each task; empty where there are none."""
         self._card = card
@@ -205,16 +211,6 @@ class Path:
         """Whether the model's context can't hold that many tokens."""
         return self._window is not None and tokens > self._window
 
-    def load(self, hour: int, input_tokens: int, output_tokens: int) -> None:
-        """Counts a request that capacity at a fixed price could take."""
-        load = self.hours.get(hour)
-        if load is None:
-            self.hours[hour] = [1, input_tokens, output_tokens]
-        else:
-            load[0] += 1
-            load[1] += input_tokens
-            load[2] += output_tokens
-
     def weight(self, requests: int, input_tokens: int, output_tokens: int) -> int:
         """The list price of an hour's load, in units of money."""
         return self._base.cost(TokenShape(input_tokens, 0, 0, 0, output_tokens), requests)
@@ -261,3 +257,14 @@ def find_moves(
 
 def _is_partial(card: RateCard) -> bool:
     return card.tiers[0].input is None or card.tiers[0].output is None
+
+
+def add_load(hours: dict[int, list[int]], hour: int, input_tokens: int, output_tokens: int) -> None:
+    """Counts a request that capacity at a fixed price could take."""
+    load = hours.get(hour)
+    if load is None:
+        hours[hour] = [1, input_tokens, output_tokens]
+    else:
+        load[0] += 1
+        load[1] += input_tokens
+        load[2] += output_tokens

@@ -11,6 +11,7 @@ can be stored; `combine` makes a plan of the tallies of any days; `build_plan` i
 from collections.abc import Callable, Iterable
 
 from apex_actors.costs.levers.batch import batch
+from apex_actors.costs.levers.committed import committed
 from apex_actors.costs.levers.context_trim import context_trim
 from apex_actors.costs.levers.duplicates import duplicates
 from apex_actors.costs.levers.ledger import Ledger
@@ -37,6 +38,7 @@ _LEVERS: tuple[Callable[[Ledger], LeverResult], ...] = (
     prompt_caching,
     batch,
     off_peak,
+    committed,
 )
 
 

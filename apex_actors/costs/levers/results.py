@@ -196,6 +196,28 @@ class OffPeakFinding(_Result):
     saving: Decimal
 
 
+class CapacityFinding(_Result):
+    """What an offer of capacity at a fixed price would have done in the hours of the range."""
+
+    kind: Literal["capacity"] = "capacity"
+    name: str
+    provider: str
+    model: str
+    hours: int
+    loaded_hours: int
+    price: Decimal
+    """For all hours."""
+    cost_on_demand: Decimal
+    """Of the requests it could take, after all other levers."""
+    cost_taken: Decimal
+    """The part of it that fits into the capacity."""
+    utilisation: Decimal
+    break_even_utilisation: Decimal | None
+    """Above it the capacity is cheaper than its load on demand; more than 1: never."""
+    saving: Decimal
+    """0 where it would have been a loss, or another offer is better."""
+
+
 Finding = Annotated[
     CacheFinding
     | BatchFinding
@@ -204,7 +226,8 @@ Finding = Annotated[
     | CapFinding
     | TrimFinding
     | RouteFinding
-    | OffPeakFinding,
+    | OffPeakFinding
+    | CapacityFinding,
     Field(discriminator="kind"),
 ]
 

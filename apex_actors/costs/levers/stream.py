@@ -6,7 +6,7 @@ comes out as in a pass over everything.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from apex_actors.costs.levers.cells import Cell, Reads, Way
 from apex_actors.costs.levers.line import TRUNCATED, LeverRequest, in_order
 from apex_actors.costs.levers.memory import Expiring, Turns
-from apex_actors.costs.levers.paths import Caches, Path, find_moves
+from apex_actors.costs.levers.paths import Caches, Path, add_load, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
 from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Wait
 from apex_actors.costs.prices import ListedModel, PriceCatalogue
@@ -118,6 +118,7 @@ class _Pass:
             timed=self._timed,
             rows=tuple(cell.row() for cell in self._cells),
             hours=tuple(self._hours),
+            sent_hours=tuple(self._sent_hours),
             settings=self._settings.fingerprint,
             price_version=self._catalogue.version,
         )
@@ -130,6 +131,7 @@ class _Pass:
         self._errors = self._retries = self._deferrable = self._timed = 0
         self._cells: list[Cell] = []
         self._hours: list[HourLoad] = []
+        self._sent_hours: list[HourLoad] = []
 
     def take(self, request: LeverRequest) -> None:
         """Adds a request."""
@@ -183,7 +185,8 @@ class _Pass:
             reads = path.reads(path.planned, at_s, input_tokens, blocks)
         cell.add(request, own_reads, reads)
         if path.is_standard:
-            path.load(int((at_s - self._day_start_s) // _HOUR_S), input_tokens, output_tokens)
+            hour = int((at_s - self._day_start_s) // _HOUR_S)
+            add_load(path.hours, hour, input_tokens, output_tokens)
 
     def _take_special(
         self,
@@ -257,9 +260,9 @@ class _Pass:
             cell.cut_input += needed
         if wasted is Fate.ASKED_AGAIN:
             cell.added += self._added(request)
-        if is_kept and path.is_standard and timed is None:
-            hour = int((at_s - self._day_start_s) // _HOUR_S)
-            target.load(hour, planned.input_tokens, shape.output_tokens)
+        if path.is_standard:
+            stays = target if is_kept and timed is None else None
+            self._load(path, stays, at_s, shape, planned)
         if is_trimmed or target is not path or not is_kept:
             # Otherwise nothing came before in the plan: levers alone do what they do there.
             alone = path.route(targets, rates, shape)[1] if targets else rates
@@ -267,6 +270,15 @@ class _Pass:
                 cell.alone_route += rates.cost(shape) - alone.cost(shape)
             if waits:
                 cell.add_alone(rates, shape, *path.move(rates, path.ways(shape, own_reads)))
+
+    def _load(
+        self, path: Path, stays: Path | None, at_s: float, sent: TokenShape, planned: TokenShape
+    ) -> None:
+        """Counts the load of a request as it was sent and, if it stays on demand, in the plan."""
+        hour = int((at_s - self._day_start_s) // _HOUR_S)
+        add_load(path.sent_hours, hour, sent.input_tokens, sent.output_tokens)
+        if stays is not None:
+            add_load(stays.planned_hours, hour, planned.input_tokens, planned.output_tokens)
 
     def _task_of(self, feature: str | None) -> str | None:
         return None if feature is None else self._tasks.get(feature)
@@ -415,7 +427,9 @@ class _Pass:
             if path is not None:
                 self._cells.extend(path.plain_cells.values())
                 self._cells.extend(path.cells.values())
-                self._hours.extend(_loads(path))
+                plain = list(_loads(path, path.hours))
+                self._hours.extend((*plain, *_loads(path, path.planned_hours)))
+                self._sent_hours.extend((*plain, *_loads(path, path.sent_hours)))
         self._paths.clear()
         self._paths_by_time.clear()
         self._midnight_s = _NEVER
@@ -448,8 +462,8 @@ def _plain_way(request: LeverRequest, path: Path, rates: Rates, cache: CacheClas
     )
 
 
-def _loads(path: Path) -> Iterator[HourLoad]:
-    for hour, (requests, input_tokens, output_tokens) in path.hours.items():
+def _loads(path: Path, hours: Mapping[int, list[int]]) -> Iterator[HourLoad]:
+    for hour, (requests, input_tokens, output_tokens) in hours.items():
         yield HourLoad(
             provider=path.provider,
             model=path.model,

@@ -138,7 +138,10 @@ class Row(_Tally):
 
 
 class HourLoad(_Tally):
-    """The load of one model in one hour that capacity at a fixed price could take."""
+    """The load of one model in one hour that capacity at a fixed price could take.
+
+    A model may have several for one hour; they add up.
+    """
 
     provider: str
     model: str
@@ -168,6 +171,9 @@ class DayTallies(_Tally):
     """Requests to models whose price depends on the time of day."""
     rows: tuple[Row, ...]
     hours: tuple[HourLoad, ...] = ()
+    """Of the requests that the plan leaves at the standard price, at the plan's models."""
+    sent_hours: tuple[HourLoad, ...] = ()
+    """Of all requests at the standard price, as they were sent."""
     settings: str
     """Fingerprint of the settings that the day was tallied with."""
     price_version: str

@@ -132,9 +132,9 @@ def test_the_sample_is_planned_in_time_and_survives_json(catalogue):
     assert len(requests) == 40_216
     # Measured 0.4 to 0.6 s.
     assert seconds < 2
-    # The sample has no hashes of content, and no model with prices by the time of day.
+    # The sample has no hashes of content, no model with prices by the time of day and no offer.
     assert {lever.lever for lever in plan.levers if lever.verdict is not Verdict.SAVES} == {
-        "duplicates", "off_peak",
+        "duplicates", "off_peak", "committed",
     }  # fmt: skip
     assert {found.decision for found in named(plan, "prompt_caching").findings} == {
         "cache-5m", "stop", "automatic",

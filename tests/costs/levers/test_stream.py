@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apex_actors.costs.levers import (
+    CapacityOffer,
     DayTallies,
     LeverRequest,
     LeverSettings,
@@ -30,6 +31,21 @@ SETTINGS = LeverSettings(
     truncation_share=Decimal("0.3"),
     least_answers=2,
     quality_floor=Decimal(100),
+    offers=tuple(
+        CapacityOffer(
+            name=f"{model} at {price}",
+            provider=provider,
+            model=model,
+            usd_per_hour=Decimal(price),
+            input_tokens_per_hour=20_000,
+            output_tokens_per_hour=3_000,
+        )
+        for provider, model, price in (
+            ("anthropic", "claude-sonnet-4-5", "0.0001"),
+            ("anthropic", "claude-sonnet-4-5", "0.0002"),
+            ("openai", "gpt-5", "5"),
+        )
+    ),
 )
 MODELS = [
     ("anthropic", "claude-sonnet-4-5"),
@@ -224,6 +240,7 @@ def sorted_rows(day: DayTallies) -> DayTallies:
         update={
             "rows": tuple(sorted(day.rows, key=repr)),
             "hours": tuple(sorted(day.hours, key=repr)),
+            "sent_hours": tuple(sorted(day.sent_hours, key=repr)),
         }
     )
 
