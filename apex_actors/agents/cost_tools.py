@@ -26,7 +26,7 @@ from apex_actors.storage.work import WorkRunner
 M = TypeVar("M", bound=BaseModel)
 
 #: Changes when the levers or their settings do: part of the key of cached recommendations.
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
 
 
 class _Arguments(BaseModel):

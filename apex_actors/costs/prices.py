@@ -14,10 +14,11 @@ Both are `Unpriced` here.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
+from typing import NamedTuple
 
 from genai_prices import Usage
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
@@ -65,10 +66,20 @@ NO_RATE = {
 }
 
 
+class ListedModel(NamedTuple):
+    """How the catalogue calls a model."""
+
+    provider: str
+    model: str
+    context_window: int | None
+    """Tokens of input and output together; None where the catalogue doesn't say."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Model:
     """A model of the catalogue, found once."""
 
+    owner: str
     info: ModelInfo
     own: bool
     """Whether the provider lists the model itself; a borrowed entry has standard prices only."""
@@ -111,13 +122,7 @@ class PriceCatalogue:
             at: an aware moment; prices change at UTC midnight, some by time of day.
             processing: the service class asked for.
         """
-        name = (provider, model)
-        found = self._models.get(name)
-        if found is None:
-            if len(self._models) >= MAX_KEPT_MODELS:
-                self._models.clear()
-                self._cards.clear()
-            found = self._models[name] = self._find(provider, model)
+        found = self._model(provider, model)
         if isinstance(found, Unpriced):
             return found
         moment = at if at.tzinfo is UTC else at.astimezone(UTC)
@@ -129,6 +134,30 @@ class PriceCatalogue:
         if card is None:
             card = self._cards[key] = _resolve(found, moment, processing)
         return card
+
+    def day_breaks_s(self, provider: str, model: str) -> tuple[int, ...]:
+        """Seconds after UTC midnight at which another price of the model begins; mostly none."""
+        found = self._model(provider, model)
+        return found.day_breaks_s if isinstance(found, _Model) else ()
+
+    def cards_of_day(
+        self, provider: str, model: str, at: datetime, processing: Processing
+    ) -> tuple[RateCard, ...]:
+        """The rates of the model at all times of the moment's UTC day: one, where they are even."""
+        moment = at.astimezone(UTC)
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        cards = (
+            self.card(provider, model, midnight + timedelta(seconds=start), processing)
+            for start in (0, *self.day_breaks_s(provider, model))
+        )
+        return tuple(card for card in cards if isinstance(card, RateCard))
+
+    def listed(self, provider: str, model: str) -> ListedModel | None:
+        """How the catalogue calls the model that requests name so, if it knows it."""
+        found = self._model(provider, model)
+        if not isinstance(found, _Model):
+            return None
+        return ListedModel(found.owner, found.info.id, found.info.context_window)
 
     def price(self, record: UsageRecord) -> int | Unpriced:
         """The catalogue price of a record in units of money, or why there is none.
@@ -154,6 +183,16 @@ class PriceCatalogue:
         found = self._models.get((provider, model))
         return isinstance(found, _Model) and bool(found.day_breaks_s)
 
+    def _model(self, provider: str, model: str) -> _Model | Unpriced:
+        name = (provider, model)
+        found = self._models.get(name)
+        if found is None:
+            if len(self._models) >= MAX_KEPT_MODELS:
+                self._models.clear()
+                self._cards.clear()
+            found = self._models[name] = self._find(provider, model)
+        return found
+
     def _find(self, provider: str, model: str) -> _Model | Unpriced:
         # Not through the snapshot's own lookup: it keeps every name it ever failed to find.
         if provider.lower() == "litellm" and "/" in model:
@@ -166,6 +205,7 @@ class PriceCatalogue:
         if info is None:
             return UNKNOWN_MODEL
         return _Model(
+            owner=owner.id,
             info=info,
             own=any(info is listed for listed in owner.models),
             day_breaks_s=_day_breaks_s(info),

@@ -34,6 +34,53 @@ class Rates:
     request: int
     """Units of money for the request itself."""
 
+    def cost(self, shape: TokenShape, requests: int = 1) -> int:
+        """The cost of requests that all pay these rates, from the sums of their tokens.
+
+        A kind of token without a price of its own pays the price of the kind that contains it:
+        an hour's write that of a write, reads and writes that of input, reasoning that of output.
+        """
+        input_tokens, read, write_5m, write_1h, output_tokens, reasoning = shape
+        input_rate = self.input or 0
+        units = self.request * requests + input_rate * (input_tokens - read - write_5m - write_1h)
+        if read:
+            units += read * (input_rate if self.cache_read is None else self.cache_read)
+        if write_5m or write_1h:
+            write = input_rate if self.cache_write is None else self.cache_write
+            hour = write if self.cache_write_1h is None else self.cache_write_1h
+            units += write_5m * write + write_1h * hour
+        output_rate = self.output or 0
+        if reasoning and self.reasoning is not None:
+            units += reasoning * self.reasoning + (output_tokens - reasoning) * output_rate
+        else:
+            units += output_tokens * output_rate
+        return units
+
+    @property
+    def least_output(self) -> int:
+        """What one token less of output saves at least, be it of the answer or of reasoning."""
+        output = self.output or 0
+        return output if self.reasoning is None else min(output, self.reasoning)
+
+    def never_dearer_than(self, other: "Rates") -> bool:
+        """Whether no request whatever costs more at these rates."""
+        return all(own <= theirs for own, theirs in zip(self.charged, other.charged, strict=True))
+
+    @property
+    def charged(self) -> tuple[int, ...]:
+        """What a token of each kind really pays, and a request."""
+        input_rate, output = self.input or 0, self.output or 0
+        write = input_rate if self.cache_write is None else self.cache_write
+        return (
+            input_rate,
+            input_rate if self.cache_read is None else self.cache_read,
+            write,
+            write if self.cache_write_1h is None else self.cache_write_1h,
+            output,
+            output if self.reasoning is None else self.reasoning,
+            self.request,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
@@ -79,25 +126,10 @@ class RateCard:
             return "output"
         return None
 
-    def cost(self, shape: TokenShape) -> int:
-        """The cost of one request, in units of money.
+    def rates_for(self, input_tokens: int) -> Rates:
+        """The rates that a request with that many input tokens pays."""
+        return self.tiers[bisect_left(self.thresholds, input_tokens)]
 
-        A kind of token without a price of its own pays the price of the kind that contains it:
-        an hour's write that of a write, reads and writes that of input, reasoning that of output.
-        """
-        input_tokens, read, write_5m, write_1h, output_tokens, reasoning = shape
-        rates = self.tiers[bisect_left(self.thresholds, input_tokens)]
-        input_rate = rates.input or 0
-        units = rates.request + input_rate * (input_tokens - read - write_5m - write_1h)
-        if read:
-            units += read * (input_rate if rates.cache_read is None else rates.cache_read)
-        if write_5m or write_1h:
-            write = input_rate if rates.cache_write is None else rates.cache_write
-            hour = write if rates.cache_write_1h is None else rates.cache_write_1h
-            units += write_5m * write + write_1h * hour
-        output_rate = rates.output or 0
-        if reasoning and rates.reasoning is not None:
-            units += reasoning * rates.reasoning + (output_tokens - reasoning) * output_rate
-        else:
-            units += output_tokens * output_rate
-        return units
+    def cost(self, shape: TokenShape) -> int:
+        """The cost of one request, in units of money."""
+        return self.tiers[bisect_left(self.thresholds, shape[0])].cost(shape)

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from apex_actors.costs.levers import LeverRequest
 from apex_actors.costs.rates import TokenShape
-from apex_actors.costs.records import Processing
+from apex_actors.costs.records import Processing, Status
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage.backend_priority import lower_priority
 from apex_actors.storage.errors import StorageUnavailableError
@@ -26,6 +27,7 @@ _CHECK_MS: Final = 500
 milliseconds, and stops the query."""
 
 _PROCESSING: Final = {processing.value: processing for processing in Processing}
+_STATUS: Final = {status.value: status for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ class UsageReader:
     niceness: int = 0
     """As of ``Database``."""
 
-    def requests(self, tenant: str, time_range: TimeRange) -> Iterator[LeverRequest]:
+    def requests(
+        self, tenant: str, time_range: TimeRange, *, warm_up_s: int = 0
+    ) -> Iterator[LeverRequest]:
         """The single requests of the range in order of time, with what the levers look at.
+
+        With those of `warm_up_s` seconds before it, which levers remember and don't count.
 
         Blocks; holds a connection until it is exhausted or closed. Raises StorageUnavailableError.
         """
@@ -51,17 +57,36 @@ class UsageReader:
                 cursor.itersize = _FETCH_ROWS
                 cursor.execute(
                     QUERIES["requests"],
-                    {"tenant": tenant, "start": time_range.start, "end": time_range.end},
+                    {
+                        "tenant": tenant,
+                        "start": time_range.start - timedelta(seconds=warm_up_s),
+                        "end": time_range.end,
+                    },
                 )
-                for occurred_at, provider, model, processing, *tokens, deferrable, packed in cursor:
-                    yield LeverRequest(
-                        occurred_at,
-                        provider,
-                        model,
-                        _PROCESSING[processing],
-                        TokenShape(*tokens),
-                        deferrable,
-                        None if packed is None else unpack_blocks(packed),
-                    )
+                for row in cursor:
+                    yield _request(*row)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StorageUnavailableError("PostgreSQL is away or too busy; try again") from error
+
+
+def _request(
+    occurred_at: datetime,
+    provider: str,
+    model: str,
+    processing: str,
+    *rest: Any,
+) -> LeverRequest:
+    """The columns of `requests`, in their order."""
+    packed = rest[7]
+    return LeverRequest(
+        occurred_at,
+        provider,
+        model,
+        _PROCESSING[processing],
+        TokenShape(*rest[:6]),
+        rest[6],
+        None if packed is None else unpack_blocks(packed),
+        rest[8],
+        _STATUS[rest[9]],
+        *rest[10:],
+    )

@@ -1,36 +1,54 @@
 """Savings: what could have been spent less, worked out on the requests that were really made.
 
-Each lever takes priced requests and gives them back re-priced, with what it found; the plan sends
-every request through the levers in one order, so that nothing is saved twice. Pure functions.
+One pass turns requests into additive tallies by day; a plan is combined from the tallies of its
+days, with one lever after the other, so that nothing is saved twice. Pure functions.
 """
 
-from apex_actors.costs.levers.batch import BatchLever
-from apex_actors.costs.levers.line import Applied, Lever, LeverRequest, Line
-from apex_actors.costs.levers.plan import build_plan
-from apex_actors.costs.levers.prompt_caching import PromptCachingLever
+from apex_actors.costs.levers.line import LeverRequest
+from apex_actors.costs.levers.plan import build_plan, combine
 from apex_actors.costs.levers.results import (
     BatchFinding,
     CacheFinding,
+    CapacityFinding,
+    CapFinding,
     Confidence,
     LeverResult,
     MonthlySaving,
+    OffPeakFinding,
+    RepeatFinding,
+    RouteFinding,
     SavingsPlan,
+    TaskComparison,
+    TrimFinding,
     Verdict,
+    WasteFinding,
 )
+from apex_actors.costs.levers.settings import DEFAULT_SETTINGS, CapacityOffer, LeverSettings
+from apex_actors.costs.levers.stream import tally_days
+from apex_actors.costs.levers.tallies import DayTallies
 
 __all__ = [
-    "Applied",
+    "DEFAULT_SETTINGS",
     "BatchFinding",
-    "BatchLever",
     "CacheFinding",
+    "CapFinding",
+    "CapacityFinding",
+    "CapacityOffer",
     "Confidence",
-    "Lever",
+    "DayTallies",
     "LeverRequest",
     "LeverResult",
-    "Line",
+    "LeverSettings",
     "MonthlySaving",
-    "PromptCachingLever",
+    "OffPeakFinding",
+    "RepeatFinding",
+    "RouteFinding",
     "SavingsPlan",
+    "TaskComparison",
+    "TrimFinding",
     "Verdict",
+    "WasteFinding",
     "build_plan",
+    "combine",
+    "tally_days",
 ]

@@ -5,17 +5,13 @@ lists no batch price for cached tokens they keep theirs. Where it knows no batch
 nothing is claimed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
-from apex_actors.costs.levers.line import Applied, Line, credit_by_day
-from apex_actors.costs.levers.monthly import monthly_saving
+from apex_actors.costs.levers.ledger import Ledger, Place
+from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import BatchFinding, Confidence, LeverResult, Verdict
+from apex_actors.costs.levers.tallies import Fate, Wait
 from apex_actors.costs.money import from_units
-from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.costs.rates import RateCard
-from apex_actors.costs.records import Processing
 
 VERIFICATION = """\
 select date_trunc('week', occurred_at) as week, provider, model, processing,
@@ -28,77 +24,21 @@ select date_trunc('week', occurred_at) as week, provider, model, processing,
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Sums:
     requests: int = 0
     rated: int = 0
     now: int = 0
-    batch: int = 0
-    saved: int = 0
+    then: int = 0
 
 
-class BatchLever:
+def batch(ledger: Ledger) -> LeverResult:
     """Sends deferrable requests as batches, where a batch rate is known at their date."""
-
-    def __init__(self, *, catalogue: PriceCatalogue) -> None:
-        self._catalogue = catalogue
-
-    def apply(self, lines: Sequence[Line]) -> Applied:
-        """See `Lever`."""
-        after = list(lines)
-        tallies: dict[tuple[str, str], _Tally] = {}
-        deferrable = 0
-        rated_days: set[date] = set()
-        for index, line in enumerate(lines):
-            request = line.request
-            if not request.deferrable:
-                continue
-            deferrable += 1
-            if line.processing is not Processing.STANDARD:
-                continue
-            tally = tallies.setdefault((request.provider, request.model), _Tally())
-            tally.requests += 1
-            card = self._catalogue.card(
-                request.provider, request.model, request.occurred_at, Processing.BATCH
-            )
-            if not isinstance(card, RateCard) or card.missing_price(line.shape):
-                continue
-            units = card.cost(line.shape)
-            rated_days.add(line.day)
-            tally.rated += 1
-            tally.now += line.units
-            tally.batch += units
-            if units < line.units:
-                tally.saved += line.units - units
-                after[index] = line._replace(processing=Processing.BATCH, card=card, units=units)
-        findings = _findings(tallies)
-        return Applied(after, _result(lines, after, findings, deferrable, rated_days))
-
-
-def _findings(tallies: dict[tuple[str, str], _Tally]) -> list[BatchFinding]:
-    findings = [
-        BatchFinding(
-            provider=provider,
-            model=model,
-            requests=tally.requests,
-            rated_requests=tally.rated,
-            cost_now=from_units(tally.now),
-            cost_batch=from_units(tally.batch),
-            saving=from_units(tally.saved),
-        )
-        for (provider, model), tally in tallies.items()
+    deferrable = sum(day.deferrable for day in ledger.days)
+    findings = _findings(ledger)
+    rated_days = [
+        entry.day for entry in ledger.entries if entry.row.wait in (Wait.BATCH, Wait.DEARER)
     ]
-    return sorted(findings, key=lambda found: (-found.saving, found.provider, found.model))
-
-
-def _result(
-    lines: Sequence[Line],
-    after: Sequence[Line],
-    findings: list[BatchFinding],
-    deferrable: int,
-    rated_days: set[date],
-) -> LeverResult:
-    saved = credit_by_day(lines, after)
-    saving = sum(saved.values())
+    saving = sum(ledger.saved_by_day(Place.BATCH).values())
     unrated = sum(finding.requests - finding.rated_requests for finding in findings)
     verdict = Verdict.SAVES if saving else Verdict.NO_SAVING
     needed: str | None = None
@@ -125,16 +65,12 @@ def _result(
         verdict=verdict,
         precondition=(
             f"Requests that may wait, and a batch rate at their date: {deferrable:,} of "
-            f"{len(lines):,} priced requests are deferrable"
+            f"{ledger.priced:,} priced requests are deferrable"
         ),
         saving=from_units(saving),
-        standalone=from_units(saving),
+        standalone=from_units(ledger.standalone[Place.BATCH]),
         # Days before the first known rate say nothing about a month to come.
-        monthly=(
-            monthly_saving(saved, first_day=min(rated_days), last_day=lines[-1].day)
-            if saving
-            else None
-        ),
+        monthly=monthly_of(ledger, Place.BATCH, first_day=min(rated_days)) if saving else None,
         confidence=Confidence.HIGH,
         confidence_basis="catalogue prices on requests that are marked as deferrable",
         risk=(
@@ -151,3 +87,30 @@ def _result(
         notes=tuple(notes),
         findings=tuple(findings),
     )
+
+
+def _findings(ledger: Ledger) -> list[BatchFinding]:
+    sums: dict[tuple[str, str], _Sums] = {}
+    for entry in ledger.entries:
+        row = entry.row
+        if row.fate is not Fate.KEPT or row.wait in (Wait.NO, Wait.OFF_PEAK):
+            continue
+        found = sums.setdefault((row.target_provider, row.target_model), _Sums())
+        found.requests += row.requests
+        if row.wait is not Wait.UNRATED:
+            found.rated += row.requests
+            found.now += entry.before(Place.BATCH)
+            found.then += entry.after(Place.BATCH)
+    findings = [
+        BatchFinding(
+            provider=provider,
+            model=model,
+            requests=each.requests,
+            rated_requests=each.rated,
+            cost_now=from_units(each.now),
+            cost_batch=from_units(each.then),
+            saving=from_units(each.now - each.then),
+        )
+        for (provider, model), each in sums.items()
+    ]
+    return sorted(findings, key=lambda found: (-found.saving, found.provider, found.model))

@@ -1,14 +1,16 @@
-"""What levers work on: single requests, and the price each stands at in the plan."""
+"""What levers look at: single requests."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
-from apex_actors.costs.levers.results import LeverResult
 from apex_actors.costs.prices import shape_of
-from apex_actors.costs.rates import RateCard, TokenShape
-from apex_actors.costs.records import Processing, UsageRecord
+from apex_actors.costs.rates import TokenShape
+from apex_actors.costs.records import Processing, Status, UsageRecord
+
+TRUNCATED = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "incomplete"})
+"""Finish reasons that say: the answer was cut off."""
 
 
 class LeverRequest(NamedTuple):
@@ -22,6 +24,16 @@ class LeverRequest(NamedTuple):
     deferrable: bool | None = None
     blocks: tuple[int, ...] | None = None
     """Hashes of the 512-token prefix blocks, where known."""
+    record_id: str = ""
+    status: Status = Status.OK
+    finish_reason: str | None = None
+    feature: str | None = None
+    session_id: str | None = None
+    request_hash: str | None = None
+    temperature: Decimal | None = None
+    retry_of: str | None = None
+    unbilled: bool = False
+    """The provider said that it charges nothing."""
 
     @classmethod
     def of(cls, record: UsageRecord) -> "LeverRequest":
@@ -34,43 +46,43 @@ class LeverRequest(NamedTuple):
             shape_of(record),
             record.deferrable,
             record.prefix_block_hashes,
+            record.record_id,
+            record.status,
+            record.finish_reason,
+            record.feature,
+            record.session_id,
+            record.request_hash,
+            record.temperature,
+            record.retry_of,
+            record.reported_cost is not None and not record.reported_cost,
         )
 
 
-class Line(NamedTuple):
-    """A priced request at its place in the plan: what it now uses and costs."""
+def in_order(requests: Iterable[LeverRequest]) -> Iterator[LeverRequest]:
+    """The requests with those of one moment in the order of their ids.
 
-    request: LeverRequest
-    day: date
-    """The local day of the request."""
-    processing: Processing
-    card: RateCard
-    shape: TokenShape
-    units: int
-    """Its cost in units of money."""
+    So that in whatever order equal moments come, the same request is the first.
 
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a lever made of the lines: one line for each given, in the same order."""
-
-    lines: Sequence[Line]
-    result: LeverResult
-    """With the saving of these lines; the plan sets the stand-alone figure beside it."""
-
-
-class Lever(Protocol):
-    """One way to save. Applying it never raises the total."""
-
-    def apply(self, lines: Sequence[Line]) -> Applied:
-        """Re-prices the lines, which are in order of time."""
-        ...
+    Raises:
+        ValueError: a request is earlier than the one before it.
+    """
+    same: list[LeverRequest] = []
+    moment: datetime | None = None
+    for request in requests:
+        if request.occurred_at == moment:
+            same.append(request)
+            continue
+        if moment is not None:
+            if request.occurred_at < moment:
+                raise ValueError("Requests must come in order of time.")
+            if len(same) > 1:
+                same.sort(key=_record_id)
+            yield from same
+        moment = request.occurred_at
+        same = [request]
+    same.sort(key=_record_id)
+    yield from same
 
 
-def credit_by_day(before: Sequence[Line], after: Sequence[Line]) -> dict[date, int]:
-    """Units of money saved on each local day that had any change."""
-    credits_: dict[date, int] = {}
-    for old, new in zip(before, after, strict=True):
-        if new is not old:
-            credits_[old.day] = credits_.get(old.day, 0) + old.units - new.units
-    return credits_
+def _record_id(request: LeverRequest) -> str:
+    return request.record_id

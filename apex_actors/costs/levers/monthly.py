@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
+from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.results import MonthlySaving
 from apex_actors.costs.money import from_units, times
+from apex_actors.costs.summary import share
 
 MONTH_DAYS = 30
 WEEK_DAYS = 7
@@ -58,3 +60,25 @@ def monthly_saving(
             f"{MONTH_DAYS} days"
         ),
     )
+
+
+def monthly_of(
+    ledger: Ledger, place: Place, *, first_day: date | None = None
+) -> MonthlySaving | None:
+    """The monthly saving of a lever at its place, beside what the same days cost.
+
+    Args:
+        ledger: the plan.
+        place: the lever.
+        first_day: where the window begins; with the first priced day, if not given.
+    """
+    cost = ledger.cost_by_day()
+    if not cost:
+        return None
+    first, last = first_day or min(cost), max(cost)
+    monthly = monthly_saving(ledger.saved_by_day(place), first_day=first, last_day=last)
+    if monthly is None:
+        return None
+    spent = from_units(sum(units for day, units in cost.items() if first <= day <= last))
+    part = share(monthly.expected, per_month(spent, (last - first).days + 1))
+    return monthly.model_copy(update={"share_of_cost": part})

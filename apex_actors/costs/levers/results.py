@@ -92,10 +92,144 @@ class BatchFinding(_Result):
     cost_now: Decimal
     """Of the rated requests."""
     cost_batch: Decimal
+    """The same, each as a batch where that is cheaper."""
     saving: Decimal
 
 
-Finding = Annotated[CacheFinding | BatchFinding, Field(discriminator="kind")]
+class RepeatFinding(_Result):
+    """Equal requests of one model and feature that a store of answers would have answered."""
+
+    kind: Literal["repeats"] = "repeats"
+    provider: str
+    model: str
+    feature: str | None
+    requests: int
+    """The repeats; the first of the equal requests is not among them."""
+    saving: Decimal
+
+
+class WasteFinding(_Result):
+    """What one model and feature were billed for answers of no use."""
+
+    kind: Literal["waste"] = "waste"
+    provider: str
+    model: str
+    feature: str | None
+    failed: int
+    failed_cost: Decimal
+    asked_again: int
+    """Requests that try a truncated answer again."""
+    asked_again_cost: Decimal
+    """What these cost beyond the output that they add."""
+    saving: Decimal
+
+
+class CapFinding(_Result):
+    """What a limit of the answers of one model and feature gives."""
+
+    kind: Literal["cap"] = "cap"
+    provider: str
+    model: str
+    feature: str | None
+    requests: int
+    cap_tokens: int
+    """The limit that fits: as `max_tokens` or the like."""
+    cut_answers: int
+    """Answers that are longer and would be cut off."""
+    cut_tokens: int
+    saving: Decimal
+
+
+class TrimFinding(_Result):
+    """What leaving out old turns gives for one model and feature."""
+
+    kind: Literal["trim"] = "trim"
+    provider: str
+    model: str
+    feature: str | None
+    requests: int
+    """Requests that would be shorter."""
+    trimmed_tokens: int
+    below_cliff: int
+    """Requests that would fall into a lower price tier."""
+    saving: Decimal
+
+
+class TaskComparison(_Result):
+    """Two models at one public task; what a success costs counts the attempts that failed."""
+
+    task: str
+    score_now: Decimal
+    """Percent; of the best run of the model in use."""
+    score_then: Decimal
+    """Percent; of the worst run of the model proposed."""
+    usd_per_task_now: Decimal | None
+    usd_per_task_then: Decimal | None
+    usd_per_success_now: Decimal | None
+    usd_per_success_then: Decimal | None
+
+
+class RouteFinding(_Result):
+    """What sending the requests of one model to a cheaper one gives."""
+
+    kind: Literal["route"] = "route"
+    provider: str
+    model: str
+    target_provider: str
+    target_model: str
+    requests: int
+    cost_now: Decimal
+    cost_then: Decimal
+    saving: Decimal
+    comparisons: tuple[TaskComparison, ...]
+
+
+class OffPeakFinding(_Result):
+    """What sending the deferrable requests of one model at its cheaper hours gives."""
+
+    kind: Literal["off_peak"] = "off_peak"
+    provider: str
+    model: str
+    requests: int
+    cost_now: Decimal
+    cost_off_peak: Decimal
+    saving: Decimal
+
+
+class CapacityFinding(_Result):
+    """What an offer of capacity at a fixed price would have done in the hours of the range."""
+
+    kind: Literal["capacity"] = "capacity"
+    name: str
+    provider: str
+    model: str
+    hours: int
+    loaded_hours: int
+    price: Decimal
+    """For all hours."""
+    cost_on_demand: Decimal
+    """Of the requests it could take, after all other levers."""
+    cost_taken: Decimal
+    """The part of it that fits into the capacity."""
+    utilisation: Decimal
+    break_even_utilisation: Decimal | None
+    """Above it the capacity is cheaper than its load on demand; more than 1: never."""
+    saving: Decimal
+    """0 where it would have been a loss, or another offer is better."""
+
+
+Finding = Annotated[
+    CacheFinding
+    | BatchFinding
+    | RepeatFinding
+    | WasteFinding
+    | CapFinding
+    | TrimFinding
+    | RouteFinding
+    | OffPeakFinding
+    | CapacityFinding,
+    Field(discriminator="kind"),
+]
 
 
 class LeverResult(_Result):

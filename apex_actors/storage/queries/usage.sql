@@ -162,7 +162,9 @@ select set_config('client_connection_check_interval', %(interval)s, true)
 select
     occurred_at, provider, model, processing,
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
-    output_tokens, reasoning_tokens, is_deferrable, prefix_block_hashes
+    output_tokens, reasoning_tokens, is_deferrable, prefix_block_hashes,
+    record_id, status, finish_reason, feature, session_id, request_hash, temperature, retry_of,
+    coalesce(reported_cost = 0, false) as is_unbilled
 from apex.usage_records
 where tenant = %(tenant)s and occurred_at >= %(start)s and occurred_at < %(end)s
     and grain = 'request'

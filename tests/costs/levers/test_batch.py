@@ -138,4 +138,5 @@ def test_a_batch_that_costs_more_is_not_taken(make_request):
     )
 
     assert plan.saving == 1000 * Decimal("0.5") / 1_000_000
-    assert plan.levers[1].findings[0].rated_requests == 2
+    batch = next(lever for lever in plan.levers if lever.lever == "batch")
+    assert batch.findings[0].rated_requests == 2

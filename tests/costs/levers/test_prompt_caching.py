@@ -1,12 +1,13 @@
 """Prompt caching, worked out by hand."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from apex_actors.costs.levers import Confidence, Verdict, build_plan
+from apex_actors.costs.levers import Confidence, LeverSettings, Verdict, build_plan
 from apex_actors.costs.records import Processing
+from apex_actors.costs.sample.traces import read_trace
 from apex_actors.costs.timerange import TimeRange
 
 
@@ -14,7 +15,12 @@ from apex_actors.costs.timerange import TimeRange
 def apply(catalogue):
     def run(requests):
         first, last = requests[0].occurred_at, requests[-1].occurred_at
-        plan = build_plan(requests, catalogue=catalogue, time_range=TimeRange.covering(first, last))
+        plan = build_plan(
+            requests,
+            catalogue=catalogue,
+            time_range=TimeRange.covering(first, last),
+            settings=LeverSettings(quality_floor=None),
+        )
         return next(lever for lever in plan.levers if lever.lever == "prompt_caching")
 
     return run
@@ -22,6 +28,43 @@ def apply(catalogue):
 
 def usd(tokens_and_prices: list[tuple[int, str]]) -> Decimal:
     return sum(count * Decimal(price) for count, price in tokens_and_prices) / 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "now", "five_minutes", "one_hour", "read_5m", "read_1h"),
+    [
+        ("anthropic", "claude-sonnet-4-5", "496.212189", "472.1638134", "640.1682192",
+         "0.2637", "0.3474"),
+        ("openai", "gpt-5", "222.21275875", "179.26312975", None, "0.2637", None),
+        ("google", "gemini-2.5-pro", "222.21275875", "180.201801625", None, "0.2579", None),
+    ],
+)  # fmt: skip
+def test_the_whole_trace_of_a_real_chat_service(
+    apply, make_request, provider, model, now, five_minutes, one_hour, read_5m, read_1h
+):
+    begin = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    result = apply(
+        [
+            make_request(
+                at=begin + timedelta(milliseconds=row.offset_ms),
+                provider=provider,
+                model=model,
+                input_tokens=row.input_tokens,
+                output_tokens=row.output_tokens,
+                blocks=row.blocks,
+            )
+            for row in read_trace("mooncake")
+        ]
+    )
+
+    (found,) = result.findings
+    # As a replay of all requests at once, with the whole hour in memory, gave them.
+    assert (found.requests, found.input_tokens) == (12_031, 144_793_823)
+    assert found.cost_now == Decimal(now)
+    assert found.cost_5m == Decimal(five_minutes)
+    assert found.cost_1h == (None if one_hour is None else Decimal(one_hour))
+    assert found.read_share_5m == Decimal(read_5m)
+    assert found.read_share_1h == (None if read_1h is None else Decimal(read_1h))
 
 
 @pytest.fixture
