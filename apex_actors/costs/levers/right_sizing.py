@@ -70,8 +70,8 @@ def right_sizing(ledger: Ledger) -> LeverResult:
         monthly=monthly_of(ledger, Place.RIGHT_SIZING) if saving else None,
         confidence=Confidence.LOW,
         confidence_basis=(
-            f"public benchmark scores at most {floor or 0:f} points lower; your own tasks are "
-            "others"
+            f"public benchmark scores at most {floor or 0:f} of 100 points lower; your own tasks "
+            "are others"
         ),
         risk=(
             "A benchmark is not your task: try the other model on your own before switching. "
