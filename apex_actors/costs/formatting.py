@@ -1,11 +1,13 @@
 """Figures as people read them; exact values stay in the models."""
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 _CENT = Decimal("0.01")
 _SIGNIFICANT_DIGITS = 2
 _MILLION = 1_000_000
 _BILLION = 1_000_000_000
+_NAMES_SHOWN = 6
 
 
 def usd(amount: Decimal) -> str:
@@ -54,3 +56,10 @@ def tokens(number: int) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 request`, `12,031 requests`."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def names(all_of_them: Sequence[str]) -> str:
+    """`a, b, c`; of many the first few, and how many more there are."""
+    shown = ", ".join(all_of_them[:_NAMES_SHOWN])
+    more = len(all_of_them) - _NAMES_SHOWN
+    return f"{shown} and {count(more)} more" if more > 0 else shown

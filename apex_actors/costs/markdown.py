@@ -1,18 +1,14 @@
 """The report as Markdown: the answer first, then the figures, the actions and what is missing."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from apex_actors.costs.finding_tables import finding_tables
 from apex_actors.costs.formatting import count, percent, plural, tokens, usd
-from apex_actors.costs.levers.results import BatchFinding, CacheFinding, LeverResult, Verdict
+from apex_actors.costs.levers.results import LeverResult, Verdict
+from apex_actors.costs.markdown_parts import ABSENT, bullets, escape, or_dash, table
 from apex_actors.costs.report import CostReport
 from apex_actors.costs.summary import Breakdown, Dimension, share
-
-_MEANINGFUL = re.compile(r"([\\`*_\[\]<>|~&])")
-"""What Markdown could read as more than itself within a line; no text of a user begins a line."""
-
-_ABSENT = "\N{EN DASH}"
 
 _PLURALS = {
     Dimension.MODEL: "models",
@@ -39,11 +35,6 @@ def render_markdown(report: CostReport) -> str:
     parts.extend(_section("What is missing", report.data_gaps))
     parts.extend(_unpriced(report))
     return "\n\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """The text as itself: no character of it is taken for Markdown."""
-    return _MEANINGFUL.sub(r"\\\1", text)
 
 
 def _answer(report: CostReport) -> str:
@@ -111,7 +102,7 @@ def _savings(report: CostReport) -> Iterable[str]:
     yield "## What to do"
     levers = report.ranked_levers
     if levers:
-        yield _table(
+        yield table(
             (
                 "rank",
                 "action",
@@ -127,14 +118,9 @@ def _savings(report: CostReport) -> Iterable[str]:
     for lever in (*levers, *(each for each in report.plan.levers if each not in levers)):
         yield f"### {lever.title}"
         yield _lever_text(lever)
-        findings = [each for each in lever.findings if isinstance(each, CacheFinding)]
-        if findings:
-            yield _cache_table(findings)
-        batches = [each for each in lever.findings if isinstance(each, BatchFinding)]
-        if batches:
-            yield _batch_table(batches)
+        yield from finding_tables(lever.findings)
         if lever.notes:
-            yield _list(escape(note) for note in lever.notes)
+            yield bullets(escape(note) for note in lever.notes)
         if lever.verdict is not Verdict.ABSTAINS:
             yield f"To check it later:\n\n```sql\n{lever.verification}\n```"
 
@@ -144,9 +130,9 @@ def _action_row(rank: int, lever: LeverResult) -> tuple[str, ...]:
     return (
         str(rank),
         escape(lever.action),
-        usd(monthly.expected) if monthly else _ABSENT,
-        _or_dash(monthly.share_of_cost, percent) if monthly else _ABSENT,
-        f"{usd(monthly.low)} to {usd(monthly.high)}" if monthly else _ABSENT,
+        usd(monthly.expected) if monthly else ABSENT,
+        or_dash(monthly.share_of_cost, percent) if monthly else ABSENT,
+        f"{usd(monthly.low)} to {usd(monthly.high)}" if monthly else ABSENT,
         usd(lever.saving),
         lever.confidence.value,
     )
@@ -170,66 +156,6 @@ def _lever_text(lever: LeverResult) -> str:
     return " ".join(sentences)
 
 
-_DECISIONS = {
-    "keep": "leave it",
-    "cache-5m": "cache for 5 minutes",
-    "cache-1h": "cache for 1 hour",
-    "stop": "stop caching",
-    "automatic": "automatic, no switch",
-}
-
-
-def _cache_table(findings: Sequence[CacheFinding]) -> str:
-    return _table(
-        (
-            "model",
-            "requests",
-            "read now",
-            "read with 5 min",
-            "read with 1 h",
-            "cost now",
-            "not cached",
-            "5 min",
-            "1 h",
-            "verdict",
-        ),
-        [
-            (
-                escape(each.model),
-                count(each.requests),
-                percent(each.read_share_now),
-                _or_dash(each.read_share_5m, percent),
-                _or_dash(each.read_share_1h, percent),
-                usd(each.cost_now),
-                usd(each.cost_without),
-                _or_dash(each.cost_5m, usd),
-                _or_dash(each.cost_1h, usd),
-                _DECISIONS[each.decision],
-            )
-            for each in findings
-        ],
-        right=range(1, 9),
-    )
-
-
-def _batch_table(findings: Sequence[BatchFinding]) -> str:
-    return _table(
-        ("model", "may wait", "with a known rate", "cost now", "as batch", "saving"),
-        [
-            (
-                escape(each.model),
-                count(each.requests),
-                count(each.rated_requests),
-                usd(each.cost_now),
-                usd(each.cost_batch),
-                usd(each.saving),
-            )
-            for each in findings
-        ],
-        right=range(1, 6),
-    )
-
-
 def _figures(report: CostReport) -> Iterable[str]:
     yield "## Where the money goes"
     for breakdown in report.breakdowns:
@@ -249,7 +175,7 @@ def _figures(report: CostReport) -> Iterable[str]:
             f"{usd(totals.reported_cost)}; the catalogue gives {usd(totals.reported_computed_cost)} "
             f"(difference {usd(difference)})."
         )
-    yield _list(facts)
+    yield bullets(facts)
 
 
 def _breakdown_table(report: CostReport, breakdown: Breakdown) -> str:
@@ -269,7 +195,7 @@ def _breakdown_table(report: CostReport, breakdown: Breakdown) -> str:
             else []
         ),
     ]
-    return _table(
+    return table(
         (breakdown.dimension.value, "cost", "share", "requests", "tokens", "per 1,000 requests"),
         [
             (
@@ -278,7 +204,7 @@ def _breakdown_table(report: CostReport, breakdown: Breakdown) -> str:
                 percent(share(sums.cost, report.totals.cost)),
                 count(sums.requests),
                 tokens(sums.tokens),
-                usd(sums.cost * 1000 / sums.priced_requests) if sums.priced_requests else _ABSENT,
+                usd(sums.cost * 1000 / sums.priced_requests) if sums.priced_requests else ABSENT,
             )
             for name, sums in rows
         ],
@@ -292,7 +218,7 @@ def _weeks(report: CostReport) -> str:
         monday = point.day.fromordinal(point.day.toordinal() - point.day.weekday())
         cost, requests, days = weeks.get(str(monday), (Decimal(0), 0, 0))
         weeks[str(monday)] = (cost + point.cost, requests + point.requests, days + 1)
-    return _table(
+    return table(
         ("week of", "days", "cost", "requests"),
         [
             (monday, str(days), usd(cost), count(requests))
@@ -306,7 +232,7 @@ def _unpriced(report: CostReport) -> Iterable[str]:
     if not report.unpriced:
         return
     yield "### Without a price"
-    yield _table(
+    yield table(
         ("provider", "model", "processing", "requests", "tokens", "why"),
         [
             (
@@ -326,18 +252,4 @@ def _unpriced(report: CostReport) -> Iterable[str]:
 def _section(title: str, items: Sequence[str]) -> Iterable[str]:
     if items:
         yield f"## {title}"
-        yield _list(items)
-
-
-def _list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> str:
-    aligned = set(right)
-    rule = ["---:" if column in aligned else "---" for column in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
-
-
-def _or_dash(value: Decimal | None, shown: Callable[[Decimal], str]) -> str:
-    return _ABSENT if value is None else shown(value)
+        yield bullets(items)

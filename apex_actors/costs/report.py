@@ -128,8 +128,8 @@ def _assumptions(summary: UsageSummary, price_version: str, plan: SavingsPlan | 
         said.append(f"The {plural(summary.totals.errors, 'failed request')} are counted as billed.")
     if plan is not None:
         said.append(
-            "Savings are worked out in one order (remove, shrink, cache, send later), each on what "
-            "the earlier ones left, so they can be added up."
+            "Savings are worked out in one order (remove, shrink, route, cache, send later, commit), "
+            "each on what the earlier ones left, so they can be added up."
         )
         said.extend(lever.risk for lever in plan.levers if lever.verdict is Verdict.SAVES)
     return said

@@ -62,10 +62,12 @@ def make_request() -> Callable[..., LeverRequest]:
         processing: Processing = Processing.STANDARD,
         deferrable: bool | None = None,
         blocks: tuple[int, ...] | None = None,
-        **tokens: int,
+        **fields: Any,
     ) -> LeverRequest:
+        """Tokens by their names, and any other field of a request by its own."""
+        tokens = {name: fields.pop(name) for name in TokenShape._fields if name in fields}
         shape = TokenShape(**{"input_tokens": 1000, "output_tokens": 100, **tokens})
-        return LeverRequest(at, provider, model, processing, shape, deferrable, blocks)
+        return LeverRequest(at, provider, model, processing, shape, deferrable, blocks, **fields)
 
     return make
 

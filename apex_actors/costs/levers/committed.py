@@ -4,7 +4,7 @@ Backtested against the hours that were (`capacity`). An offer is needed; without
 nothing to compare with. Of several offers for one model the best is taken.
 """
 
-from apex_actors.costs.formatting import percent, usd
+from apex_actors.costs.formatting import names, percent, usd
 from apex_actors.costs.levers.capacity import Backtest
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
@@ -47,7 +47,7 @@ def committed(ledger: Ledger) -> LeverResult:
             "A commitment is paid when the load goes away, too. Whether the capacity takes what the "
             "offer says, and what running machines of your own costs beside, is not in the data."
         ),
-        action=f"Take the offer: {', '.join(taken)}." if taken else "Stay with prices on demand.",
+        action=f"Take the offer: {names(taken)}." if taken else "Stay with prices on demand.",
         verification=VERIFICATION,
         data_needed=(
             None

@@ -8,6 +8,7 @@ where caching it would cost less, it is left to caching.
 
 from dataclasses import dataclass
 
+from apex_actors.costs.formatting import names
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import Confidence, LeverResult, TrimFinding, Verdict
@@ -60,8 +61,7 @@ def context_trim(ledger: Ledger) -> LeverResult:
             "answers that need it get worse."
         ),
         action=(
-            f"Send the beginning and the last {turns} turns of a conversation: "
-            f"{', '.join(features)}."
+            f"Send the beginning and the last {turns} turns of a conversation: {names(features)}."
             if features
             else "Leave the conversations whole."
         ),

@@ -5,6 +5,7 @@ an error, at most the life of a stored answer before it; temperature 0 for both.
 saved. A repeat refreshes the stored answer.
 """
 
+from apex_actors.costs.formatting import names
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import Confidence, LeverResult, RepeatFinding, Verdict
@@ -48,7 +49,7 @@ def duplicates(ledger: Ledger) -> LeverResult:
         ),
         action=(
             f"Store answers for {minutes:,} minutes and give them to equal requests: "
-            f"{', '.join(features)}."
+            f"{names(features)}."
             if features
             else "No request was repeated; leave it."
         ),

@@ -5,6 +5,7 @@ models whose price in the catalogue depends on the time of day. Where a batch co
 request is left to it.
 """
 
+from apex_actors.costs.formatting import names
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import Confidence, LeverResult, OffPeakFinding, Verdict
@@ -49,7 +50,7 @@ def off_peak(ledger: Ledger) -> LeverResult:
             "known: cached tokens are taken to stay cached."
         ),
         action=(
-            f"Send the deferrable requests to {', '.join(models)} at the cheaper hours."
+            f"Send the deferrable requests to {names(models)} at the cheaper hours."
             if models
             else "Leave the hours as they are."
         ),

@@ -4,7 +4,7 @@ Saving of a request = (its output tokens - the cap) * the price of an output tok
 The cap is the shortest step of the distribution that at most a given share of the answers exceeds.
 """
 
-from apex_actors.costs.formatting import percent
+from apex_actors.costs.formatting import names, percent
 from apex_actors.costs.levers.answer_lengths import CapKey
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
@@ -60,8 +60,8 @@ def output_cap(ledger: Ledger) -> LeverResult:
         ),
         action=(
             "Limit the length of answers: "
-            + ", ".join(
-                f"{each.feature or each.model} to {each.cap_tokens:,} tokens" for each in findings
+            + names(
+                [f"{each.feature or each.model} to {each.cap_tokens:,} tokens" for each in findings]
             )
             + "."
             if findings

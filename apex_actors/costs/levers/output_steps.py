@@ -11,7 +11,7 @@ OUTPUT_STEPS = (
     3,
     *(
         part << power
-        for power in range(MAX_TOKENS.bit_length() - 2)
+        for power in range(MAX_TOKENS.bit_length())
         for part in (4, 5, 6, 7)
         if part << power < 2 * MAX_TOKENS
     ),

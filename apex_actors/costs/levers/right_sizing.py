@@ -9,6 +9,7 @@ of the models left is taken.
 
 from dataclasses import dataclass, field
 
+from apex_actors.costs.formatting import names
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import (
@@ -55,7 +56,7 @@ def right_sizing(ledger: Ledger) -> LeverResult:
     if floor is None:
         notes.append("The settings say that models stay as they are.")
     elif unscored:
-        notes.append(f"No public score, so nothing is proposed for {', '.join(unscored)}.")
+        notes.append(f"No public score, so nothing is proposed for {names(unscored)}.")
     return LeverResult(
         lever="right_sizing",
         title="Right-sizing",
@@ -69,8 +70,8 @@ def right_sizing(ledger: Ledger) -> LeverResult:
         monthly=monthly_of(ledger, Place.RIGHT_SIZING) if saving else None,
         confidence=Confidence.LOW,
         confidence_basis=(
-            f"public benchmark scores at most {floor or 0:f} points lower; your own tasks are "
-            "others"
+            f"public benchmark scores at most {floor or 0:f} of 100 points lower; your own tasks "
+            "are others"
         ),
         risk=(
             "A benchmark is not your task: try the other model on your own before switching. "

@@ -7,6 +7,7 @@ whole answer for its own input and that output.
 
 from dataclasses import dataclass
 
+from apex_actors.costs.formatting import names
 from apex_actors.costs.levers.ledger import Ledger, Place
 from apex_actors.costs.levers.monthly import monthly_of
 from apex_actors.costs.levers.results import (
@@ -96,9 +97,9 @@ def _action(findings: list[WasteFinding]) -> str:
     failing = sorted({each.feature or each.model for each in findings if each.failed})
     cut_off = sorted({each.feature or each.model for each in findings if each.asked_again})
     if failing:
-        parts.append(f"Find out why requests fail, and end them early: {', '.join(failing)}")
+        parts.append(f"Find out why requests fail, and end them early: {names(failing)}")
     if cut_off:
-        parts.append(f"Give answers room enough at the first time: {', '.join(cut_off)}")
+        parts.append(f"Give answers room enough at the first time: {names(cut_off)}")
     return "; ".join(parts) + "." if parts else "Nothing was paid in vain; leave it."
 
 
