@@ -25,6 +25,7 @@ import pytest
 import redis
 
 from apex_actors.actors import ActorSystem
+from apex_actors.agents.savings_keeper import work_out_a_piece
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.protocol.asyncapi import asyncapi_document
 from apex_actors.protocol.events import Event
@@ -35,8 +36,11 @@ from apex_actors.storage.cache import Cache
 from apex_actors.storage.database import Database
 from apex_actors.storage.embedded import EmbeddedServers
 from apex_actors.storage.migrate import migrate
+from apex_actors.storage.savings import SavingsStore
 from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.usage import UsageRepository
+from apex_actors.storage.usage_plan import UsagePlanner
+from apex_actors.storage.work import ThreadRunner
 
 # A deadline for each example would fail tests for what else the machine does.
 hypothesis.settings.register_profile("apex", deadline=None)
@@ -185,7 +189,12 @@ def sample_template_database(admin_database_url: str, template_database: str) ->
         database = Database(url)
         await database.open()
         usage = UsageRepository(database)
-        await usage.import_sample("demo", SAMPLE_DAY, catalogue=PriceCatalogue())
+        catalogue = PriceCatalogue()
+        await usage.import_sample("demo", SAMPLE_DAY, catalogue=catalogue)
+        # Once, and not behind each test's back.
+        planner = UsagePlanner(usage.reader, catalogue)
+        while await work_out_a_piece(SavingsStore(database), planner, ThreadRunner()):
+            pass
         await database.close()
 
     with copy_of(template_database, admin_database_url) as url:

@@ -18,10 +18,12 @@ from apex_actors.costs.levers import SavingsPlan
 from apex_actors.costs.markdown import render_markdown
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.report import CostReport
+from apex_actors.costs.timerange import TimeRange
 from apex_actors.execution.pipeline import Answer, RunAssignment
 from apex_actors.protocol.payloads import AgentName, Artifact
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.savings import SavingsStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.work import WorkRunner
 
@@ -73,12 +75,14 @@ class CostPipeline:
         self,
         *,
         usage: UsageRepository,
+        savings: SavingsStore,
         catalogue: PriceCatalogue,
         cache: ResultCache,
         work: WorkRunner,
         sign_link: Callable[[str], str],
     ) -> None:
         self._usage = usage
+        self._savings = savings
         self._catalogue = catalogue
         self._cache = cache
         self._work = work
@@ -134,8 +138,13 @@ class CostPipeline:
         if optimization is None:
             return
         plan = load(SavingsPlan, optimization["plan"])
+        if plan.pending_requests:
+            return  # the next question may find more of it
+        data = results[AgentName.DATA]
         arguments = PlanArguments(
-            time_range=plan.time_range, data_version=optimization["data_version"]
+            time_range=load(TimeRange, data["time_range"]),
+            data_version=optimization["data_version"],
+            requests=plan.requests,
         )
         key = plan_key(assignment.context.org, arguments, plan.price_version)
         try:
@@ -158,6 +167,7 @@ class CostPipeline:
             OptimizationAgent,
             assignment=assignment,
             usage=self._usage,
+            savings=self._savings,
             catalogue=self._catalogue,
             cache=self._cache,
             work=self._work,

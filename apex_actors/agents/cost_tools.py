@@ -19,11 +19,15 @@ from apex_actors.costs.timerange import TimeRange
 from apex_actors.protocol.payloads import AgentName
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.errors import CacheUnavailableError
+from apex_actors.storage.savings import SavingsStore, spans
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_plan import plan_stored
+from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.work import WorkRunner
 
 M = TypeVar("M", bound=BaseModel)
+
+#: So many requests are looked at one by one while somebody waits for the answer: some seconds.
+REQUESTS_WHILE_WAITING: Final = 100_000
 
 #: Changes when the levers or their settings do: part of the key of cached recommendations.
 PLAN_VERSION: Final = 2
@@ -48,6 +52,8 @@ class PlanArguments(_Arguments):
 
     time_range: TimeRange
     data_version: int
+    requests: int
+    """How many there are in the range."""
 
 
 class ReportArguments(_Arguments):
@@ -125,23 +131,49 @@ class ReadCachedPlan:
 
 
 class BuildSavingsPlan:
-    """Re-prices every single request through the levers, beside the event loop."""
+    """Every single request re-priced through the levers, beside the event loop.
+
+    Combined from the tallies of whole days (UTC) that are kept behind the imports. What they lack
+    is worked out now where that is little; else the plan says what is not in it yet. A range that
+    is no whole number of such days is worked out by itself where that is little; else the plan is
+    about the whole days in it, and its own range says so.
+    """
 
     name = "build_savings_plan"
     is_repeatable = True
 
-    def __init__(self, usage: UsageRepository, catalogue: PriceCatalogue, work: WorkRunner) -> None:
-        self._usage = usage
-        self._catalogue = catalogue
+    def __init__(
+        self,
+        usage: UsageRepository,
+        savings: SavingsStore,
+        catalogue: PriceCatalogue,
+        work: WorkRunner,
+    ) -> None:
+        self._planner = UsagePlanner(usage.reader, catalogue)
+        self._savings = savings
         self._work = work
 
     async def run(self, arguments: PlanArguments, context: ToolCallContext) -> SavingsPlan:
-        return await self._work.call(
-            plan_stored,
-            self._usage.reader,
-            context.execution.org,
-            arguments.time_range,
-            self._catalogue,
+        tenant, time_range = context.execution.org, arguments.time_range
+        days = time_range.whole_utc_days
+        if days is None or (
+            not time_range.is_whole_utc_days and arguments.requests <= REQUESTS_WHILE_WAITING
+        ):
+            return await self._work.call(self._planner.plan, tenant, time_range)
+        first, last = days
+        stored = await self._savings.days(tenant, first, last, self._planner.key)
+        is_little = stored.pending_requests <= REQUESTS_WHILE_WAITING
+        plan: SavingsPlan = await self._work.call(
+            self._planner.plan_tallied,
+            tenant,
+            time_range if time_range.is_whole_utc_days else TimeRange.days(first, last),
+            stored.tallied,
+            tuple(spans(stored.untallied)) if is_little else (),
+        )
+        if is_little:
+            return plan
+        return plan.model_copy(
+            update={"as_of": stored.as_of, "pending_requests": stored.pending_requests}
         )
 
     def summary(self, output: SavingsPlan) -> str:

@@ -19,6 +19,7 @@ from apex_actors.costs.timerange import TimeRange
 from apex_actors.execution.pipeline import RunAssignment
 from apex_actors.protocol.payloads import AgentName, AgentStatus
 from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.savings import SavingsStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.work import WorkRunner
 
@@ -34,12 +35,14 @@ class OptimizationAgent(SubAgent):
         *,
         assignment: RunAssignment,
         usage: UsageRepository,
+        savings: SavingsStore,
         catalogue: PriceCatalogue,
         cache: ResultCache,
         work: WorkRunner,
     ) -> None:
         super().__init__(assignment=assignment)
         self._usage = usage
+        self._savings = savings
         self._catalogue = catalogue
         self._cache = cache
         self._work = work
@@ -48,7 +51,9 @@ class OptimizationAgent(SubAgent):
         data = results[AgentName.DATA]
         summary = load(UsageSummary, data["summary"])
         arguments = PlanArguments(
-            time_range=load(TimeRange, data["time_range"]), data_version=summary.data_version
+            time_range=load(TimeRange, data["time_range"]),
+            data_version=summary.data_version,
+            requests=summary.totals.requests,
         )
         totals = summary.totals
         if totals.requests:
@@ -63,9 +68,10 @@ class OptimizationAgent(SubAgent):
             )
         plan = await self.use(ReadCachedPlan(self._cache, self._catalogue), arguments)
         if plan is None:
-            self.think(f"Replaying {plural(totals.requests, 'request')} one by one.", 0.3)
+            self.think(f"Going through {plural(totals.requests, 'request')} with every lever.", 0.3)
             plan = await self.use(
-                BuildSavingsPlan(self._usage, self._catalogue, self._work), arguments
+                BuildSavingsPlan(self._usage, self._savings, self._catalogue, self._work),
+                arguments,
             )
         self.think(_finding(plan), 0.9)
         return StepOutcome(

@@ -107,7 +107,7 @@ def build_report(
         plan=plan,
         unpriced=summary.unpriced,
         assumptions=tuple(_assumptions(summary, price_version, plan)),
-        data_gaps=tuple(_data_gaps(summary, plan, observed_days)),
+        data_gaps=tuple(_data_gaps(summary, time_range, plan, observed_days)),
         sample=sample,
         notice=SAMPLE_NOTICE if sample else None,
     )
@@ -135,7 +135,9 @@ def _assumptions(summary: UsageSummary, price_version: str, plan: SavingsPlan | 
     return said
 
 
-def _data_gaps(summary: UsageSummary, plan: SavingsPlan | None, observed_days: int) -> list[str]:
+def _data_gaps(
+    summary: UsageSummary, time_range: TimeRange, plan: SavingsPlan | None, observed_days: int
+) -> list[str]:
     totals = summary.totals
     gaps: list[str] = []
     if not totals.requests:
@@ -161,7 +163,21 @@ def _data_gaps(summary: UsageSummary, plan: SavingsPlan | None, observed_days: i
     if plan is None:
         gaps.append("Savings could not be worked out this time; the figures above are complete.")
     else:
-        if plan.requests < totals.requests:
+        if plan.pending_requests:
+            gaps.append(
+                f"The savings are as of {plan.as_of:%Y-%m-%d %H:%M} UTC: "
+                f"{plural(plan.pending_requests, 'request')} that came in since are being worked "
+                "on. Ask again in a while."
+                if plan.as_of is not None
+                else f"The savings are still being worked out, for "
+                f"{plural(plan.pending_requests, 'request')}. Ask again in a while."
+            )
+        elif plan.time_range != time_range:
+            gaps.append(
+                f"With so many requests savings are worked out for whole days in UTC: here for "
+                f"{plan.time_range}."
+            )
+        elif plan.requests < totals.requests:
             gaps.append(
                 f"{plural(totals.requests - plan.requests, 'request')} are known only in sum and "
                 "could not be looked at one by one for savings."

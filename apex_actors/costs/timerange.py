@@ -84,6 +84,20 @@ class TimeRange(BaseModel):
         """How many local days the range touches."""
         return (self.last_day - self.first_day).days + 1
 
+    @property
+    def whole_utc_days(self) -> tuple[date, date] | None:
+        """The first and the last day in UTC that lie wholly in the range; None: there is none."""
+        start, end = self.start.astimezone(UTC), self.end.astimezone(UTC)
+        first = (start + timedelta(days=1) - timedelta(microseconds=1)).date()
+        last = end.date() - timedelta(days=1)
+        return (first, last) if first <= last else None
+
+    @property
+    def is_whole_utc_days(self) -> bool:
+        """Whether the range is made of whole days in UTC."""
+        midnight = time(tzinfo=UTC)
+        return all(moment.astimezone(UTC).timetz() == midnight for moment in (self.start, self.end))
+
     def local_date(self, moment: datetime) -> date:
         """The day of the moment, as a person in the range's time zone names it."""
         return moment.astimezone(zone(self.time_zone)).date()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from apex_actors.actors import Actor, ActorDeadError, ActorRef
-from apex_actors.agents import CostPipeline
+from apex_actors.agents import CostPipeline, SavingsKeeper
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution import (
     Acceptance,
@@ -60,6 +60,7 @@ from apex_actors.server.uvicorn_server import UvicornServer, browser_url, listen
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.embedded import default_data_dir
 from apex_actors.storage.retention import Retention
+from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.wake_ups import WakeUps
 
 __all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
@@ -286,10 +287,9 @@ class Node:
         self._start_vital(BringUp, foundation=self.foundation)
         await self.foundation.first_try(LISTEN_ANYWAY_S)
 
-    def _work_pool(self) -> WorkPool:
-        pool = WorkPool(size=self._settings.execution.work_processes)
-        self._stack.push_async_callback(pool.close)
-        return pool
+    def _make_work_pool(self) -> None:
+        self._work = WorkPool(size=self._settings.execution.work_processes)
+        self._stack.push_async_callback(self._work.close)
 
     def _start_relay(self) -> None:
         wake_ups = WakeUps(self.stores.cache, node=self.name)
@@ -323,14 +323,22 @@ class Node:
         """What this node's runs may ask for, by name."""
         pipeline = CostPipeline(
             usage=self.stores.usage,
+            savings=self.stores.savings,
             catalogue=self.catalogue,
             cache=ResultCache(self.stores.cache),
-            work=self._work_pool(),
+            work=self._work,
             sign_link=self.links.sign,
         )
         return {CostPipeline.name: pipeline}
 
     def _start_worker(self) -> None:
+        self._make_work_pool()
+        self._start_vital(
+            SavingsKeeper,
+            savings=self.stores.savings,
+            planner=UsagePlanner(self.stores.usage.reader, self.catalogue),
+            work=self._work,
+        )
         factory = ExecutionEngineFactory(
             database=self.stores.database,
             announcer=self._announcer,

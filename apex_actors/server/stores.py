@@ -13,6 +13,7 @@ from apex_actors.storage.preferences import PreferenceStore
 from apex_actors.storage.revocations import RevocationStore
 from apex_actors.storage.run_records import RunRecords
 from apex_actors.storage.runs import RunStore
+from apex_actors.storage.savings import SavingsStore
 from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.threads import ThreadStore
 from apex_actors.storage.usage import UsageRepository
@@ -44,6 +45,7 @@ class Stores:
     preferences: PreferenceStore = field(init=False)
     revocations: RevocationStore = field(init=False)
     usage: UsageRepository = field(init=False)
+    savings: SavingsStore = field(init=False)
     imports: UsageImports = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,7 @@ class Stores:
         self.preferences = PreferenceStore(self.database)
         self.revocations = RevocationStore(self.database)
         self.usage = UsageRepository(self.database, bulk=self.bulk, work=self.importing)
+        self.savings = SavingsStore(self.bulk)
         self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)
 
 

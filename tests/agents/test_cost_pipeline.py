@@ -48,7 +48,12 @@ def written():
 def pipeline():
     # What the agents work with is not asked for here.
     return CostPipeline(
-        usage=None, catalogue=None, cache=None, work=None, sign_link=lambda path: f"{path}?signed"
+        usage=None,
+        savings=None,
+        catalogue=None,
+        cache=None,
+        work=None,
+        sign_link=lambda path: f"{path}?signed",
     )
 
 

@@ -23,7 +23,7 @@ from apex_actors.storage.errors import CacheUnavailableError
 NOVEMBER = TimeRange(
     start=datetime(2026, 11, 1, tzinfo=UTC), end=datetime(2026, 12, 1, tzinfo=UTC), time_zone="UTC"
 )
-ARGUMENTS = PlanArguments(time_range=NOVEMBER, data_version=7)
+ARGUMENTS = PlanArguments(time_range=NOVEMBER, data_version=7, requests=10)
 
 
 @dataclass

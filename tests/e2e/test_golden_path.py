@@ -279,6 +279,7 @@ async def test_nothing_is_left_of_a_node_after_it_has_stopped(sample_settings, e
                 "RetentionJanitor",
                 "RevocationWatch",
                 "RunSweeper",
+                "SavingsKeeper",
                 "SessionKeeper",
                 "ThreadJanitor",
                 "WakeUpRelay",

@@ -13,7 +13,7 @@ from apex_actors.costs.timerange import TimeRange
 from apex_actors.execution import WorkPool
 from apex_actors.storage.errors import StorageUnavailableError
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_plan import plan_stored
+from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.usage_reader import UsageReader
 from apex_actors.storage.work import ThreadRunner, WorkerDiedError
 
@@ -89,7 +89,7 @@ async def test_an_import_whose_process_is_killed_leaves_nothing(
 async def test_a_plan_is_the_same_whoever_makes_it(database, pool, catalogue):
     usage = UsageRepository(database, clock=lambda: NOW)
     await usage.import_file("acme", usage_file(), name="f", catalogue=catalogue)
-    arguments = (plan_stored, usage.reader, "acme", ALL, catalogue)
+    arguments = (UsagePlanner(usage.reader, catalogue).plan, "acme", ALL)
     plan = await pool.call(*arguments)
     assert plan == await ThreadRunner().call(*arguments)
     assert plan.requests == 2475
@@ -99,12 +99,12 @@ async def test_a_plan_is_the_same_whoever_makes_it(database, pool, catalogue):
 async def test_promise_8_a_plan_is_made_of_the_tenants_own_requests(database, pool, catalogue):
     usage = UsageRepository(database, clock=lambda: NOW)
     await usage.import_file("acme", usage_file(10), name="f", catalogue=catalogue)
-    assert (await pool.call(plan_stored, usage.reader, "other", ALL, catalogue)).requests == 0
+    assert (await pool.call(UsagePlanner(usage.reader, catalogue).plan, "other", ALL)).requests == 0
 
 
 async def test_a_database_that_is_away_is_told_by_its_own_error(pool, catalogue):
     with pytest.raises(StorageUnavailableError):
-        await pool.call(plan_stored, NOBODY_THERE, "acme", ALL, catalogue)
+        await pool.call(UsagePlanner(NOBODY_THERE, catalogue).plan, "acme", ALL)
 
 
 def test_a_reader_can_be_handed_over_and_does_not_show_the_password():

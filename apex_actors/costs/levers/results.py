@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from apex_actors.costs.timerange import TimeRange
 
@@ -272,3 +272,8 @@ class SavingsPlan(_Result):
     expected_per_month: Decimal | None
     """Sum of the levers' expected monthly savings."""
     levers: tuple[LeverResult, ...]
+    as_of: AwareDatetime | None = None
+    """When the oldest of it was worked out; None: just now."""
+    pending_requests: int = 0
+    """Requests of the time range that are not in it, or not as they are now: they are being worked
+    on."""

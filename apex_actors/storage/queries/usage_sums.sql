@@ -87,4 +87,10 @@ summed as (
         reported_cost = kept.reported_cost + excluded.reported_cost,
         reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
         sample_requests = kept.sample_requests + excluded.sample_requests
+), due as (
+    -- What a day finds depends on the last hours of the one before it.
+    insert into apex.savings_due as kept (tenant, day)
+    select distinct tenant, (date_trunc('day', quarter, 'UTC') at time zone 'UTC')::date + later
+    from summed, generate_series(0, 1) as later
+    on conflict (tenant, day) do update set changes = kept.changes + 1
 )
