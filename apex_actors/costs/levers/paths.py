@@ -39,12 +39,12 @@ class Path:
 
     __slots__ = (
         "_base",
-        "_card",
         "_has_tiers",
         "_is_partial",
         "_moves",
         "_never_dearer",
         "_window",
+        "card",
         "cells",
         "charges",
         "hourly",
@@ -101,7 +101,7 @@ class Path:
         self.sent_hours: dict[int, list[int]] = {}
         self.targets: dict[str | None, tuple[Path, ...]] = {}
         """Cheaper models that are as good, for each task; empty where there are none."""
-        self._card = card
+        self.card = card
         self._base = card.tiers[0]
         self._has_tiers = bool(card.thresholds)
         self._is_partial = _is_partial(card)
@@ -111,11 +111,11 @@ class Path:
 
     def lacks_price(self, shape: TokenShape) -> bool:
         """Whether the catalogue has no price for a kind of token of the request."""
-        return self._is_partial and self._card.missing_price(shape) is not None
+        return self._is_partial and self.card.missing_price(shape) is not None
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates of the tier that a request of that size pays."""
-        return self._card.rates_for(input_tokens) if self._has_tiers else self._base
+        return self.card.rates_for(input_tokens) if self._has_tiers else self._base
 
     def reads(
         self, cache: PrefixCache, at_s: float, input_tokens: int, blocks: tuple[int, ...]
@@ -206,6 +206,13 @@ class Path:
             ):
                 path, best, least = target, new, saving
         return path, best
+
+    def can_cost_more_than(self, other: "Path") -> bool:
+        """Whether some request would be cheaper at the other model."""
+        sizes = {0, *(start + 1 for path in (self, other) for start in path.card.thresholds)}
+        return not all(
+            self.rates_for(size).never_dearer_than(other.rates_for(size)) for size in sizes
+        )
 
     def is_too_small_for(self, tokens: int) -> bool:
         """Whether the model's context can't hold that many tokens."""

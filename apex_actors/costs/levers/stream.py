@@ -7,7 +7,7 @@ comes out as in a pass over everything.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from apex_actors.costs.levers.line import TRUNCATED, LeverRequest, in_order
 from apex_actors.costs.levers.memory import Expiring, Turns
 from apex_actors.costs.levers.paths import Caches, Path, add_load, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
-from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Wait
+from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Row, Wait
 from apex_actors.costs.prices import ListedModel, PriceCatalogue
 from apex_actors.costs.quality import quality_scores
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
@@ -62,6 +62,18 @@ def tally_days(
     tallies = running.close()
     if tallies is not None:
         yield tallies
+
+
+def affected_days(
+    first: datetime, last: datetime, *, settings: LeverSettings, time_zone: str = "UTC"
+) -> tuple[date, date]:
+    """The first and the last day whose tallies change when requests between the moments do.
+
+    A late request of a day is still remembered on the next one.
+    """
+    tz = zone(time_zone)
+    reach = last.astimezone(UTC) + timedelta(seconds=settings.warm_up_s)
+    return first.astimezone(tz).date(), reach.astimezone(tz).date()
 
 
 class _Pass:
@@ -116,9 +128,10 @@ class _Pass:
             retries=self._retries,
             deferrable=self._deferrable,
             timed=self._timed,
-            rows=tuple(cell.row() for cell in self._cells),
-            hours=tuple(self._hours),
-            sent_hours=tuple(self._sent_hours),
+            # In one order, however the cells came about: a day tallied again is equal.
+            rows=tuple(sorted((cell.row() for cell in self._cells), key=Row.model_dump_json)),
+            hours=tuple(sorted(self._hours, key=HourLoad.model_dump_json)),
+            sent_hours=tuple(sorted(self._sent_hours, key=HourLoad.model_dump_json)),
             settings=self._settings.fingerprint,
             price_version=self._catalogue.version,
         )
@@ -397,27 +410,25 @@ class _Pass:
         )
         if path.scored_as is not None and self._settings.quality_floor is not None:
             # The path is known by now, so two models that are as good as each other end here.
-            path.targets = self._targets(listed, request, processing, self._settings.quality_floor)
+            path.targets = self._targets(path, listed, request, self._settings.quality_floor)
         return path
 
     def _targets(
-        self,
-        listed: ListedModel,
-        request: LeverRequest,
-        processing: Processing,
-        floor: Decimal,
+        self, path: Path, listed: ListedModel, request: LeverRequest, floor: Decimal
     ) -> dict[str | None, tuple[Path, ...]]:
         """The models that may take over, by task; only tasks that have any."""
         targets: dict[str | None, tuple[Path, ...]] = {}
         for task in {None, *self._tasks.values()}:
             names = self._scores.as_good((listed.provider, listed.model), task, floor)
-            paths = [
-                self._path_of((*name, processing), request)
+            others = [
+                self._path_of((*name, path.processing), request)
                 for name in names
                 # This path may be used at another time of day than it is made.
                 if not self._catalogue.day_breaks_s(*name)
             ]
-            found = tuple(path for path in paths if path is not None)
+            found = tuple(
+                other for other in others if other is not None and path.can_cost_more_than(other)
+            )
             if found:
                 targets[task] = found
         return targets
