@@ -1,6 +1,6 @@
 """What the requests of one model pay on one day, wherever the levers send them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from apex_actors.costs.levers.tallies import Wait
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
 from apex_actors.costs.records import Processing
+
+Loads = dict[tuple[str, str], dict[int, tuple[int, int, int, int]]]
+"""By model and hour: requests, input tokens, output tokens, list price in units."""
 
 
 class Move(NamedTuple):
@@ -218,9 +221,18 @@ class Path:
         """Whether the model's context can't hold that many tokens."""
         return self._window is not None and tokens > self._window
 
-    def weight(self, requests: int, input_tokens: int, output_tokens: int) -> int:
-        """The list price of an hour's load, in units of money."""
-        return self._base.cost(TokenShape(input_tokens, 0, 0, 0, output_tokens), requests)
+    def add_hours(self, hours: Mapping[int, list[int]], loads: Loads) -> None:
+        """Adds these hours of the path, with what they come to by list price, to its model's."""
+        model = loads.setdefault((self.provider, self.model), {})
+        for hour, (requests, input_tokens, output_tokens) in hours.items():
+            price = self._base.cost(TokenShape(input_tokens, 0, 0, 0, output_tokens), requests)
+            old = model.get(hour, (0, 0, 0, 0))
+            model[hour] = (
+                old[0] + requests,
+                old[1] + input_tokens,
+                old[2] + output_tokens,
+                old[3] + price,
+            )
 
     def _is_never_dearer(self, new: Rates, old: Rates) -> bool:
         # By identity: cards, and with them rates, live as long as this path.

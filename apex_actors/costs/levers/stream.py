@@ -6,7 +6,7 @@ comes out as in a pass over everything.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -14,9 +14,9 @@ from typing import TypeVar
 from apex_actors.costs.levers.cells import Cell, Reads, Way
 from apex_actors.costs.levers.line import TRUNCATED, LeverRequest, in_order
 from apex_actors.costs.levers.memory import Expiring, Turns
-from apex_actors.costs.levers.paths import Caches, Path, add_load, find_moves
+from apex_actors.costs.levers.paths import Caches, Loads, Path, add_load, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
-from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Row, Wait
+from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, ModelLoad, Row, Wait
 from apex_actors.costs.prices import ListedModel, PriceCatalogue
 from apex_actors.costs.quality import quality_scores
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
@@ -130,8 +130,8 @@ class _Pass:
             timed=self._timed,
             # In one order, however the cells came about: a day tallied again is equal.
             rows=tuple(sorted((cell.row() for cell in self._cells), key=Row.model_dump_json)),
-            hours=tuple(sorted(self._hours, key=HourLoad.model_dump_json)),
-            sent_hours=tuple(sorted(self._sent_hours, key=HourLoad.model_dump_json)),
+            loads=_loads(self._loads),
+            sent_loads=_loads(self._sent_loads),
             settings=self._settings.fingerprint,
             price_version=self._catalogue.version,
         )
@@ -143,8 +143,8 @@ class _Pass:
         self._requests = self._hashed = self._in_sessions = 0
         self._errors = self._retries = self._deferrable = self._timed = 0
         self._cells: list[Cell] = []
-        self._hours: list[HourLoad] = []
-        self._sent_hours: list[HourLoad] = []
+        self._loads: Loads = {}
+        self._sent_loads: Loads = {}
 
     def take(self, request: LeverRequest) -> None:
         """Adds a request."""
@@ -438,9 +438,13 @@ class _Pass:
             if path is not None:
                 self._cells.extend(path.plain_cells.values())
                 self._cells.extend(path.cells.values())
-                plain = list(_loads(path, path.hours))
-                self._hours.extend((*plain, *_loads(path, path.planned_hours)))
-                self._sent_hours.extend((*plain, *_loads(path, path.sent_hours)))
+                for hours, loads in (
+                    (path.hours, (self._loads, self._sent_loads)),
+                    (path.planned_hours, (self._loads,)),
+                    (path.sent_hours, (self._sent_loads,)),
+                ):
+                    for each in loads:
+                        path.add_hours(hours, each)
         self._paths.clear()
         self._paths_by_time.clear()
         self._midnight_s = _NEVER
@@ -473,14 +477,13 @@ def _plain_way(request: LeverRequest, path: Path, rates: Rates, cache: CacheClas
     )
 
 
-def _loads(path: Path, hours: Mapping[int, list[int]]) -> Iterator[HourLoad]:
-    for hour, (requests, input_tokens, output_tokens) in hours.items():
-        yield HourLoad(
-            provider=path.provider,
-            model=path.model,
-            hour=hour,
-            requests=requests,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            weight=path.weight(requests, input_tokens, output_tokens),
+def _loads(loads: Loads) -> tuple[ModelLoad, ...]:
+    return tuple(
+        ModelLoad(
+            provider=provider,
+            model=model,
+            hours=tuple((hour, *sums) for hour, sums in sorted(hours.items())),
         )
+        for (provider, model), hours in sorted(loads.items())
+        if hours
+    )

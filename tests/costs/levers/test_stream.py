@@ -167,10 +167,10 @@ def test_the_order_of_equal_moments_does_not_matter(catalogue, orders):
 
 @given(traffic())
 @settings(max_examples=50, deadline=None)
-def test_tallies_survive_json(catalogue, made):
+def test_tallies_survive_being_stored(catalogue, made):
     days = list(tally_days(made, catalogue=catalogue, settings=SETTINGS))
 
-    stored = [DayTallies.model_validate_json(day.model_dump_json()) for day in days]
+    stored = [DayTallies.unpacked(day.packed()) for day in days]
 
     assert stored == days
 
