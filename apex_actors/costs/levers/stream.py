@@ -90,7 +90,7 @@ class _Pass:
         self._settings = settings
         self._time_zone = time_zone
         self._zone = zone(time_zone)
-        self._start = start
+        # Until the first day begins, requests are only remembered.
         self._begin(None, start or datetime.min.replace(tzinfo=UTC))
         self._midnight_s = _NEVER
         """Begin of the UTC date whose prices the paths have."""
@@ -447,6 +447,7 @@ class _Pass:
                         path.add_hours(hours, each)
         self._paths.clear()
         self._paths_by_time.clear()
+        self._breaks.clear()
         self._midnight_s = _NEVER
 
 
