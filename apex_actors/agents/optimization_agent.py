@@ -59,7 +59,7 @@ class OptimizationAgent(SubAgent):
         if totals.requests:
             self.think(
                 f"{percent(totals.read_share)} of the input tokens were read from a cache so far; "
-                "I see what caching and batches would have changed.",
+                "I see what could have been left out, shortened, cached, or sent elsewhere or later.",
                 0.1,
             )
         else:

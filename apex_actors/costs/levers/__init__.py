@@ -24,7 +24,7 @@ from apex_actors.costs.levers.results import (
     WasteFinding,
 )
 from apex_actors.costs.levers.settings import DEFAULT_SETTINGS, CapacityOffer, LeverSettings
-from apex_actors.costs.levers.stream import tally_days
+from apex_actors.costs.levers.stream import affected_days, tally_days
 from apex_actors.costs.levers.tallies import DayTallies
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "TrimFinding",
     "Verdict",
     "WasteFinding",
+    "affected_days",
     "build_plan",
     "combine",
     "tally_days",

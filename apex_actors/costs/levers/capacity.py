@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from itertools import groupby
 
 from apex_actors.costs.levers.settings import CapacityOffer
-from apex_actors.costs.levers.tallies import DayTallies, HourLoad
+from apex_actors.costs.levers.tallies import DayTallies, ModelLoad
 from apex_actors.costs.money import to_units
 
 ModelDay = tuple[date, str, str]
@@ -74,7 +73,7 @@ def backtest(
     for day in days:
         cost = costs.get((day.day, offer.provider, offer.model), 0)
         on_demand += cost
-        hours = _by_hour(day.hours if in_plan else day.sent_hours, offer)
+        hours = _by_hour(day.loads if in_plan else day.sent_loads, offer)
         spent = weighed = 0
         weight_sum = sum(weight for _, weight in hours)
         for load, weight in hours:
@@ -104,25 +103,20 @@ def backtest(
     )
 
 
-def _by_hour(hours: Iterable[HourLoad], offer: CapacityOffer) -> list[tuple[Fraction, int]]:
+def _by_hour(loads: Iterable[ModelLoad], offer: CapacityOffer) -> list[tuple[Fraction, int]]:
     """Load and weight of each hour of the offer's model that has any."""
-    own = sorted(
-        (each for each in hours if (each.provider, each.model) == (offer.provider, offer.model)),
-        key=_hour,
-    )
-    found = []
-    for _, group in groupby(own, key=_hour):
-        loads = list(group)
-        load = max(
-            Fraction(sum(each.input_tokens for each in loads), offer.input_tokens_per_hour),
-            Fraction(sum(each.output_tokens for each in loads), offer.output_tokens_per_hour),
+    return [
+        (
+            max(
+                Fraction(input_tokens, offer.input_tokens_per_hour),
+                Fraction(output_tokens, offer.output_tokens_per_hour),
+            ),
+            weight,
         )
-        found.append((load, sum(each.weight for each in loads)))
-    return found
-
-
-def _hour(load: HourLoad) -> int:
-    return load.hour
+        for each in loads
+        if (each.provider, each.model) == (offer.provider, offer.model)
+        for _, _, input_tokens, output_tokens, weight in each.hours
+    ]
 
 
 def _decimal(share: Fraction) -> Decimal:

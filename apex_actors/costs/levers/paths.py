@@ -1,6 +1,6 @@
 """What the requests of one model pay on one day, wherever the levers send them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from apex_actors.costs.levers.tallies import Wait
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
 from apex_actors.costs.records import Processing
+
+Loads = dict[tuple[str, str], dict[int, tuple[int, int, int, int]]]
+"""By model and hour: requests, input tokens, output tokens, list price in units."""
 
 
 class Move(NamedTuple):
@@ -39,12 +42,12 @@ class Path:
 
     __slots__ = (
         "_base",
-        "_card",
         "_has_tiers",
         "_is_partial",
         "_moves",
         "_never_dearer",
         "_window",
+        "card",
         "cells",
         "charges",
         "hourly",
@@ -101,7 +104,7 @@ class Path:
         self.sent_hours: dict[int, list[int]] = {}
         self.targets: dict[str | None, tuple[Path, ...]] = {}
         """Cheaper models that are as good, for each task; empty where there are none."""
-        self._card = card
+        self.card = card
         self._base = card.tiers[0]
         self._has_tiers = bool(card.thresholds)
         self._is_partial = _is_partial(card)
@@ -111,11 +114,11 @@ class Path:
 
     def lacks_price(self, shape: TokenShape) -> bool:
         """Whether the catalogue has no price for a kind of token of the request."""
-        return self._is_partial and self._card.missing_price(shape) is not None
+        return self._is_partial and self.card.missing_price(shape) is not None
 
     def rates_for(self, input_tokens: int) -> Rates:
         """The rates of the tier that a request of that size pays."""
-        return self._card.rates_for(input_tokens) if self._has_tiers else self._base
+        return self.card.rates_for(input_tokens) if self._has_tiers else self._base
 
     def reads(
         self, cache: PrefixCache, at_s: float, input_tokens: int, blocks: tuple[int, ...]
@@ -207,13 +210,29 @@ class Path:
                 path, best, least = target, new, saving
         return path, best
 
+    def can_cost_more_than(self, other: "Path") -> bool:
+        """Whether some request would be cheaper at the other model."""
+        sizes = {0, *(start + 1 for path in (self, other) for start in path.card.thresholds)}
+        return not all(
+            self.rates_for(size).never_dearer_than(other.rates_for(size)) for size in sizes
+        )
+
     def is_too_small_for(self, tokens: int) -> bool:
         """Whether the model's context can't hold that many tokens."""
         return self._window is not None and tokens > self._window
 
-    def weight(self, requests: int, input_tokens: int, output_tokens: int) -> int:
-        """The list price of an hour's load, in units of money."""
-        return self._base.cost(TokenShape(input_tokens, 0, 0, 0, output_tokens), requests)
+    def add_hours(self, hours: Mapping[int, list[int]], loads: Loads) -> None:
+        """Adds these hours of the path, with what they come to by list price, to its model's."""
+        model = loads.setdefault((self.provider, self.model), {})
+        for hour, (requests, input_tokens, output_tokens) in hours.items():
+            price = self._base.cost(TokenShape(input_tokens, 0, 0, 0, output_tokens), requests)
+            old = model.get(hour, (0, 0, 0, 0))
+            model[hour] = (
+                old[0] + requests,
+                old[1] + input_tokens,
+                old[2] + output_tokens,
+                old[3] + price,
+            )
 
     def _is_never_dearer(self, new: Rates, old: Rates) -> bool:
         # By identity: cards, and with them rates, live as long as this path.

@@ -6,17 +6,17 @@ comes out as in a pass over everything.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
 from apex_actors.costs.levers.cells import Cell, Reads, Way
 from apex_actors.costs.levers.line import TRUNCATED, LeverRequest, in_order
 from apex_actors.costs.levers.memory import Expiring, Turns
-from apex_actors.costs.levers.paths import Caches, Path, add_load, find_moves
+from apex_actors.costs.levers.paths import Caches, Loads, Path, add_load, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
-from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, HourLoad, Wait
+from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, ModelLoad, Row, Wait
 from apex_actors.costs.prices import ListedModel, PriceCatalogue
 from apex_actors.costs.quality import quality_scores
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
@@ -64,6 +64,18 @@ def tally_days(
         yield tallies
 
 
+def affected_days(
+    first: datetime, last: datetime, *, settings: LeverSettings, time_zone: str = "UTC"
+) -> tuple[date, date]:
+    """The first and the last day whose tallies change when requests between the moments do.
+
+    A late request of a day is still remembered on the next one.
+    """
+    tz = zone(time_zone)
+    reach = last.astimezone(UTC) + timedelta(seconds=settings.warm_up_s)
+    return first.astimezone(tz).date(), reach.astimezone(tz).date()
+
+
 class _Pass:
     """What is remembered while requests go by."""
 
@@ -78,7 +90,7 @@ class _Pass:
         self._settings = settings
         self._time_zone = time_zone
         self._zone = zone(time_zone)
-        self._start = start
+        # Until the first day begins, requests are only remembered.
         self._begin(None, start or datetime.min.replace(tzinfo=UTC))
         self._midnight_s = _NEVER
         """Begin of the UTC date whose prices the paths have."""
@@ -116,9 +128,10 @@ class _Pass:
             retries=self._retries,
             deferrable=self._deferrable,
             timed=self._timed,
-            rows=tuple(cell.row() for cell in self._cells),
-            hours=tuple(self._hours),
-            sent_hours=tuple(self._sent_hours),
+            # In one order, however the cells came about: a day tallied again is equal.
+            rows=tuple(sorted((cell.row() for cell in self._cells), key=Row.model_dump_json)),
+            loads=_loads(self._loads),
+            sent_loads=_loads(self._sent_loads),
             settings=self._settings.fingerprint,
             price_version=self._catalogue.version,
         )
@@ -130,8 +143,8 @@ class _Pass:
         self._requests = self._hashed = self._in_sessions = 0
         self._errors = self._retries = self._deferrable = self._timed = 0
         self._cells: list[Cell] = []
-        self._hours: list[HourLoad] = []
-        self._sent_hours: list[HourLoad] = []
+        self._loads: Loads = {}
+        self._sent_loads: Loads = {}
 
     def take(self, request: LeverRequest) -> None:
         """Adds a request."""
@@ -397,27 +410,25 @@ class _Pass:
         )
         if path.scored_as is not None and self._settings.quality_floor is not None:
             # The path is known by now, so two models that are as good as each other end here.
-            path.targets = self._targets(listed, request, processing, self._settings.quality_floor)
+            path.targets = self._targets(path, listed, request, self._settings.quality_floor)
         return path
 
     def _targets(
-        self,
-        listed: ListedModel,
-        request: LeverRequest,
-        processing: Processing,
-        floor: Decimal,
+        self, path: Path, listed: ListedModel, request: LeverRequest, floor: Decimal
     ) -> dict[str | None, tuple[Path, ...]]:
         """The models that may take over, by task; only tasks that have any."""
         targets: dict[str | None, tuple[Path, ...]] = {}
         for task in {None, *self._tasks.values()}:
             names = self._scores.as_good((listed.provider, listed.model), task, floor)
-            paths = [
-                self._path_of((*name, processing), request)
+            others = [
+                self._path_of((*name, path.processing), request)
                 for name in names
                 # This path may be used at another time of day than it is made.
                 if not self._catalogue.day_breaks_s(*name)
             ]
-            found = tuple(path for path in paths if path is not None)
+            found = tuple(
+                other for other in others if other is not None and path.can_cost_more_than(other)
+            )
             if found:
                 targets[task] = found
         return targets
@@ -427,11 +438,16 @@ class _Pass:
             if path is not None:
                 self._cells.extend(path.plain_cells.values())
                 self._cells.extend(path.cells.values())
-                plain = list(_loads(path, path.hours))
-                self._hours.extend((*plain, *_loads(path, path.planned_hours)))
-                self._sent_hours.extend((*plain, *_loads(path, path.sent_hours)))
+                for hours, loads in (
+                    (path.hours, (self._loads, self._sent_loads)),
+                    (path.planned_hours, (self._loads,)),
+                    (path.sent_hours, (self._sent_loads,)),
+                ):
+                    for each in loads:
+                        path.add_hours(hours, each)
         self._paths.clear()
         self._paths_by_time.clear()
+        self._breaks.clear()
         self._midnight_s = _NEVER
 
 
@@ -462,14 +478,13 @@ def _plain_way(request: LeverRequest, path: Path, rates: Rates, cache: CacheClas
     )
 
 
-def _loads(path: Path, hours: Mapping[int, list[int]]) -> Iterator[HourLoad]:
-    for hour, (requests, input_tokens, output_tokens) in hours.items():
-        yield HourLoad(
-            provider=path.provider,
-            model=path.model,
-            hour=hour,
-            requests=requests,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            weight=path.weight(requests, input_tokens, output_tokens),
+def _loads(loads: Loads) -> tuple[ModelLoad, ...]:
+    return tuple(
+        ModelLoad(
+            provider=provider,
+            model=model,
+            hours=tuple((hour, *sums) for hour, sums in sorted(hours.items())),
         )
+        for (provider, model), hours in sorted(loads.items())
+        if hours
+    )

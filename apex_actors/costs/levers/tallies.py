@@ -7,6 +7,7 @@ alone (removed, trimmed, sent elsewhere or later) is part of a row's name.
 
 from datetime import date
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -137,21 +138,14 @@ class Row(_Tally):
         return (self.target_provider, self.target_model) != (self.provider, self.model)
 
 
-class HourLoad(_Tally):
-    """The load of one model in one hour that capacity at a fixed price could take.
-
-    A model may have several for one hour; they add up.
-    """
+class ModelLoad(_Tally):
+    """The load of one model by hour, of requests that capacity at a fixed price could take."""
 
     provider: str
     model: str
-    hour: int
-    """Hours since the day began."""
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    weight: int
-    """List price in units, by which the day's cost of the model is spread over its hours."""
+    hours: tuple[tuple[int, int, int, int, int], ...]
+    """For each hour with load: hours since the day began, requests, input tokens, output tokens,
+    and their list price in units, by which the day's cost of the model is spread over its hours."""
 
 
 class DayTallies(_Tally):
@@ -170,10 +164,23 @@ class DayTallies(_Tally):
     timed: int
     """Requests to models whose price depends on the time of day."""
     rows: tuple[Row, ...]
-    hours: tuple[HourLoad, ...] = ()
+    loads: tuple[ModelLoad, ...] = ()
     """Of the requests that the plan leaves at the standard price, at the plan's models."""
-    sent_hours: tuple[HourLoad, ...] = ()
+    sent_loads: tuple[ModelLoad, ...] = ()
     """Of all requests at the standard price, as they were sent."""
     settings: str
     """Fingerprint of the settings that the day was tallied with."""
     price_version: str
+
+    def packed(self) -> str:
+        """The tallies as JSON to store; what is 0 or not there is left out."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @classmethod
+    def unpacked(cls, stored: str | bytes) -> Self:
+        """The reverse of `packed`.
+
+        Raises:
+            ValueError: not what this version stores.
+        """
+        return cls.model_validate_json(stored)
