@@ -24,6 +24,8 @@ MAX_CONTEXT_BYTES = 256 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 _BLANK = b" \t\r\n"
+_PLAIN = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+"""What neither opens nor closes anything: whole texts among it, at one go."""
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
 _SCALAR_END = re.compile(rb"[\s,:\]}\[{]")
@@ -200,7 +202,11 @@ class _Scanner:
         in_text = False
         begin = at = self._at
         while True:
-            found = (_INSIDE if in_text else _OUTSIDE).search(self._buffer, at)
+            if in_text:
+                found = _INSIDE.search(self._buffer, at)
+            else:
+                plain = _PLAIN.match(self._buffer, at) if depth else None
+                found = _OUTSIDE.search(self._buffer, plain.end() if plain else at)
             if found is None:
                 yield self._buffer[begin:]
                 # What an escape takes along may stand in the next piece.

@@ -93,7 +93,9 @@ def _record(row: SourceRow, builder: RecordBuilder) -> Mapping[str, Any] | None:
         raise FieldError("gen_ai.usage.input_tokens: is required where the call went well")
     model = builder.model(text(said, "gen_ai.response.model", "gen_ai.request.model"))
     provider = builder.provider(text(said, "gen_ai.provider.name", "gen_ai.system"), model)
-    resource = _attributes(row.parents[0].get("resource"))
+    # Around a span are the export, the spans of its resource, and those of its scope.
+    _export, of_resource, _of_scope = row.parents
+    resource = _attributes(of_resource.get("resource"))
     start = _moment(span, "startTimeUnixNano")
     end = _moment(span, "endTimeUnixNano")
     if start is None:
