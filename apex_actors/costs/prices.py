@@ -61,6 +61,7 @@ NO_OUTPUT_PRICE = Unpriced("the price catalogue has no output price for this mod
 UNUSABLE_PRICE = Unpriced("the price catalogue's entry for this model can't be used")
 TIERED_BUCKET = Unpriced("aggregated row of a model whose price depends on each request's size")
 TIMED_BUCKET = Unpriced("aggregated row of a model whose price depends on the time of day")
+AMOUNT_ONLY = Unpriced("an amount without tokens: there is nothing to price, it only reconciles")
 NO_RATE = {
     processing: Unpriced(f"no {processing} rate known on that date") for processing in _CONTEXTS
 }
@@ -162,9 +163,16 @@ class PriceCatalogue:
     def price(self, record: UsageRecord) -> int | Unpriced:
         """The catalogue price of a record in units of money, or why there is none.
 
-        A bucket is priced only where the size of its single requests can't matter.
+        A bucket is priced only where the size of its single requests can't matter. One that has an
+        amount and neither tokens nor requests, as cost reports do, counts neither as priced nor as
+        unpriced usage: it has none. A computed cost of 0 beside its amount would look like a
+        difference.
         """
-        card = self.card(record.provider, record.model, record.occurred_at, record.processing)
+        card = (
+            AMOUNT_ONLY
+            if _is_amount_only(record)
+            else self.card(record.provider, record.model, record.occurred_at, record.processing)
+        )
         if isinstance(card, Unpriced):
             return card
         shape = shape_of(record)
@@ -177,6 +185,7 @@ class PriceCatalogue:
             return TIERED_BUCKET
         if self._depends_on_time(record.provider, record.model):
             return TIMED_BUCKET
+        # Where the number of requests isn't told, no fee for them can be counted.
         return card.cost(shape) + card.tiers[0].request * (record.request_count - 1)
 
     def _depends_on_time(self, provider: str, model: str) -> bool:
@@ -210,6 +219,12 @@ class PriceCatalogue:
             own=any(info is listed for listed in owner.models),
             day_breaks_s=_day_breaks_s(info),
         )
+
+
+def _is_amount_only(record: UsageRecord) -> bool:
+    return record.grain is Grain.BUCKET and not (
+        record.request_count or record.input_tokens or record.output_tokens
+    )
 
 
 @cache

@@ -80,7 +80,8 @@ class UsageRecord(BaseModel):
     tenant: Name
     occurred_at: Annotated[AwareDatetime, Field(ge=_EARLIEST, lt=_LATEST)]
     grain: Grain = Grain.REQUEST
-    request_count: Annotated[int, Field(ge=1, le=MAX_TOKENS)] = 1
+    request_count: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 1
+    """Of a bucket: how many requests it sums up; 0 where its source doesn't tell."""
     provider: Name
     model: Name
     processing: Processing = Processing.STANDARD

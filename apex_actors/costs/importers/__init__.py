@@ -4,8 +4,9 @@ Each format is recognised by its content and streamed, so that a file of any siz
 memory; gzip is seen through. Nothing here knows of prices or of a database.
 """
 
-from apex_actors.costs.importers.detect import Detection, FileFormat, detect
+from apex_actors.costs.importers.detect import Detection, detect
 from apex_actors.costs.importers.errors import UnknownFormatError, UnreadableFileError
+from apex_actors.costs.importers.formats import FileFormat, SourceKind
 from apex_actors.costs.importers.reader import UsageFile, open_usage_file
 from apex_actors.costs.importers.rows import ImportOptions, RejectedRow, Row
 
@@ -15,6 +16,7 @@ __all__ = [
     "ImportOptions",
     "RejectedRow",
     "Row",
+    "SourceKind",
     "UnknownFormatError",
     "UnreadableFileError",
     "UsageFile",

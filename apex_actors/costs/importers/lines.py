@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from apex_actors.costs.importers.errors import FileTooLargeError, UnreadableFileError
 
-HEAD_BYTES = 64 * 1024
-"""How much of the file is looked at to recognise its format."""
+HEAD_BYTES = 512 * 1024
+"""How much of the file is looked at to recognise its format; rows that hold whole prompts are long."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """Longest line that is read whole: a prompt of 65,536 prefix blocks takes under 2 MiB."""
@@ -48,7 +48,17 @@ class LineSource:
         if max_bytes is not None:
             stream = _Limited(stream, max_bytes)
         self._stream = io.BufferedReader(stream, buffer_size=HEAD_BYTES)
+        self._is_begun = False
         self.head = self._stream.peek(HEAD_BYTES)[:HEAD_BYTES].removeprefix(_BOM)
+
+    def read(self, size: int, /) -> bytes:
+        """The file as it stands, instead of its lines."""
+        data = self._stream.read(size)
+        if self._is_begun:
+            return data
+        self._is_begun = True
+        # Where the byte order mark was all that was asked for, its absence would look like the end.
+        return data.removeprefix(_BOM) or self._stream.read(size)
 
     def __iter__(self) -> Iterator[Line]:
         number = 0

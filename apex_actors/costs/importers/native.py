@@ -4,7 +4,6 @@ In CSV an empty cell means that the field is absent, `prefix_block_hashes` are n
 between them, and `tags` is a JSON object.
 """
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from apex_actors.costs.importers.cells import CsvRows
 from apex_actors.costs.importers.errors import UnreadableFileError
+from apex_actors.costs.importers.fields import FieldError, no_constant
+from apex_actors.costs.importers.formats import TOO_LONG
 from apex_actors.costs.importers.lines import Line
 from apex_actors.costs.importers.rows import RejectedRow, Row, row_id
 from apex_actors.costs.records import (
@@ -26,12 +28,6 @@ from apex_actors.costs.records import (
     UsageRecord,
     refusal,
 )
-
-TOO_LONG = "the line is too long to be a row"
-
-
-class _FieldError(ValueError):
-    """A field can't be read; the message names it."""
 
 
 def jsonl_rows(lines: Iterator[Line], *, tenant: str) -> Iterator[Row]:
@@ -95,46 +91,24 @@ def csv_rows(lines: Iterator[Line], *, tenant: str) -> Iterator[Row]:
     Raises:
         UnreadableFileError: a column is named twice or is no field of the usage record.
     """
-    numbers: list[int] = [0]
-    reader = csv.reader(_texts(lines, numbers), strict=True)
-    columns = [name.strip() for name in next(reader)]
+    rows = CsvRows(lines)
+    columns = rows.columns
     unknown = len([name for name in columns if name not in FIELDS])
     if unknown or len(set(columns)) != len(columns):
         raise UnreadableFileError(
             f"{unknown} of the {len(columns)} column names are not fields of the usage record, or "
             f"one stands twice. The fields are: {', '.join(sorted(FIELDS))}."
         )
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield RejectedRow(numbers[0], "not a CSV row")
-            continue
-        if not any(cells):
-            continue
-        if len(cells) != len(columns):
-            yield RejectedRow(numbers[0], "has another number of cells than there are columns")
+    for row in rows:
+        if isinstance(row, RejectedRow):
+            yield row
             continue
         try:
-            content = "\x1f".join(cells).encode()
-            fields = _from_cells(dict(zip(columns, cells, strict=True)))
-        except UnicodeEncodeError:
-            yield RejectedRow(numbers[0], "not UTF-8, or the line is too long to be a row")
-        except _FieldError as error:
-            yield RejectedRow(numbers[0], str(error))
+            fields = _from_cells(dict(zip(columns, row.cells, strict=True)))
+        except FieldError as error:
+            yield RejectedRow(row.line, str(error))
         else:
-            yield _row(fields, content, numbers[0], tenant)
-
-
-def _texts(lines: Iterator[Line], numbers: list[int]) -> Iterator[str]:
-    for line in lines:
-        numbers[0] = line.number
-        # Bytes that are not UTF-8 become surrogates, which refuse their own row and no other;
-        # a line that is too long is given as such a row.
-        content = b"\xff" if line.content is None else line.content
-        yield content.decode(errors="surrogateescape") + "\n"
+            yield _row(fields, row.content, row.line, tenant)
 
 
 def _row(fields: dict[str, Any], content: bytes, number: int, tenant: str) -> Row:
@@ -149,7 +123,7 @@ def _row(fields: dict[str, Any], content: bytes, number: int, tenant: str) -> Ro
             if name in fields:
                 fields[name] = convert(name, fields[name])
         return UsageRecord.model_validate(fields)
-    except _FieldError as error:
+    except FieldError as error:
         return RejectedRow(number, str(error))
     except ValidationError as error:
         return RejectedRow(number, refusal(error))
@@ -160,7 +134,7 @@ def _moment(name: str, value: object) -> datetime:
         # A number or a list is no date either; fromisoformat refuses it with a TypeError.
         return datetime.fromisoformat(value)  # type: ignore[arg-type]  # refused at run time
     except (ValueError, TypeError):
-        raise _FieldError(
+        raise FieldError(
             f"{name}: must be a date and time in ISO 8601 with a time zone, such as "
             "2026-11-22T10:00:00Z"
         ) from None
@@ -170,12 +144,12 @@ def _decimal(name: str, value: object) -> Decimal:
     if isinstance(value, int | str | Decimal) and not isinstance(value, bool):
         with suppress(InvalidOperation):
             return Decimal(value)
-    raise _FieldError(f"{name}: must be a decimal number")
+    raise FieldError(f"{name}: must be a decimal number")
 
 
 def _hashes(name: str, value: object) -> tuple[object, ...]:
     if not isinstance(value, list):
-        raise _FieldError(f"{name}: must be a list of whole numbers")
+        raise FieldError(f"{name}: must be a list of whole numbers")
     return tuple(value)
 
 
@@ -186,7 +160,7 @@ def _member(kind: type[Grain | Processing | Status]) -> Callable[[str, object], 
     def convert(name: str, value: object) -> object:
         member = members.get(value) if isinstance(value, str) else None
         if member is None:
-            raise _FieldError(f"{name}: must be one of {known}")
+            raise FieldError(f"{name}: must be one of {known}")
         return member
 
     return convert
@@ -231,7 +205,7 @@ _WHOLE_NUMBERS = frozenset(
 def _whole(name: str, text: str) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20):  # noqa: PLR2004 - a 64-bit number has at most 20 digits
-        raise _FieldError(f"{name}: must be a whole number")
+        raise FieldError(f"{name}: must be a whole number")
     return int(text)
 
 
@@ -241,18 +215,14 @@ def _boolean(name: str, text: str) -> bool:
             return True
         case "false" | "0" | "no":
             return False
-    raise _FieldError(f"{name}: must be true or false")
+    raise FieldError(f"{name}: must be true or false")
 
 
 def _object(name: str, text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _FieldError(f"{name}: must be a JSON object of names and texts") from None
+        raise FieldError(f"{name}: must be a JSON object of names and texts") from None
 
 
-def _no_constant(_name: str) -> None:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=no_constant)

@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from apex_actors.costs.importers.detect import Detection, FileFormat, detect
+from apex_actors.costs.importers.detect import Detection, detect
+from apex_actors.costs.importers.formats import Reading, SourceKind
 from apex_actors.costs.importers.lines import LineSource
-from apex_actors.costs.importers.native import csv_rows, jsonl_rows
+from apex_actors.costs.importers.registry import BY_NAME
 from apex_actors.costs.importers.rows import ImportOptions, Row
-from apex_actors.costs.importers.traces import azure_rows, mooncake_rows
 
 
 class UsageFile:
     """A recognised file and its rows, read as they are asked for."""
 
-    def __init__(self, *, detection: Detection, rows: Iterator[Row]) -> None:
+    def __init__(self, *, detection: Detection, kind: SourceKind, rows: Iterator[Row]) -> None:
         self.detection = detection
+        self.kind = kind
         self.rows = rows
 
 
@@ -42,18 +43,12 @@ def open_usage_file(
     chosen = options if options is not None else ImportOptions()
     lines = LineSource(file, max_bytes=max_bytes)
     detection = detect(lines.head)
-    return UsageFile(detection=detection, rows=_rows(detection.format, lines, tenant, chosen))
-
-
-def _rows(
-    file_format: FileFormat, lines: LineSource, tenant: str, options: ImportOptions
-) -> Iterator[Row]:
-    match file_format:
-        case FileFormat.NATIVE_JSONL:
-            return jsonl_rows(iter(lines), tenant=tenant)
-        case FileFormat.NATIVE_CSV:
-            return csv_rows(iter(lines), tenant=tenant)
-        case FileFormat.AZURE_TRACE:
-            return azure_rows(iter(lines), tenant=tenant, options=options)
-        case FileFormat.MOONCAKE_TRACE:
-            return mooncake_rows(iter(lines), tenant=tenant, options=options)
+    known = BY_NAME[detection.format]
+    reading = Reading(
+        lines=lines,
+        layout=detection.layout,
+        path=detection.path,
+        tenant=tenant,
+        options=chosen,
+    )
+    return UsageFile(detection=detection, kind=known.kind, rows=known.read(reading))

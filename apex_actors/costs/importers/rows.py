@@ -17,7 +17,8 @@ class RejectedRow:
     """A row that is no usage record. The reason names the field and the rule, never the value."""
 
     line: int
-    """Where the row ends in the (decompressed) file, counted from 1."""
+    """Where the row ends in the (decompressed) file, counted from 1; in a JSON document, which may
+    be one long line, the place of the row among the rows."""
     reason: str
 
 
@@ -25,10 +26,11 @@ Row = UsageRecord | RejectedRow
 
 
 class ImportOptions(BaseModel):
-    """What a file that lacks it should be taken to mean.
+    """What a file that lacks it should be taken to mean; what a row says itself goes before.
 
     Native files say everything themselves and need none of this. Traffic traces have no model, no
-    user and no price: `provider` and `model` are required for them.
+    user and no price: `provider` and `model` are required for them. Bodies of responses often lack
+    the provider and the time.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from apex_actors.costs.importers.errors import MissingOptionError
+from apex_actors.costs.importers.formats import TOO_LONG
 from apex_actors.costs.importers.lines import Line
-from apex_actors.costs.importers.native import TOO_LONG
 from apex_actors.costs.importers.rows import ImportOptions, RejectedRow, Row, in_utc, row_id
 from apex_actors.costs.records import UsageRecord, refusal
 

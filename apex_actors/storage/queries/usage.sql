@@ -149,7 +149,8 @@ select
     sum(requests)::bigint as requests,
     sum(input_tokens + output_tokens)::bigint as tokens
 from usage
-where unpriced_reason is not null
+-- Amounts of cost reports have neither tokens nor requests: they are no usage without a price.
+where unpriced_reason is not null and (requests > 0 or input_tokens > 0 or output_tokens > 0)
 group by provider, model, processing, unpriced_reason
 order by tokens desc, provider, model, processing
 
