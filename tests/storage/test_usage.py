@@ -7,12 +7,13 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import psycopg
 import pytest
 
-from apex_actors.costs.levers import LeverRequest, build_plan
+from apex_actors.costs.levers import DEFAULT_SETTINGS, LeverRequest, build_plan, combine, tally_days
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.sample import sample_records
 from apex_actors.costs.summary import Dimension
@@ -20,6 +21,7 @@ from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage.database import Database
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_analysis import QUERIES, range_parameters
+from apex_actors.storage.usage_plan import plan_stored
 
 TODAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -210,6 +212,33 @@ async def test_requests_come_in_order_with_what_levers_need(usage, catalogue):
     assert found == [LeverRequest.of(record) for record in records]
     plan = build_plan(found, catalogue=catalogue, time_range=whole)
     assert plan.baseline == (await usage.totals("acme", whole)).cost
+
+
+async def test_a_plan_of_a_day_remembers_what_was_sent_before_it(usage, catalogue):
+    whole = RANGES[0]
+    days = tally_days(
+        usage.reader.requests("acme", whole), catalogue=catalogue, settings=DEFAULT_SETTINGS
+    )
+    for day in islice(days, 40, 43):
+        one = TimeRange.days(day.day, day.day)
+
+        plan = plan_stored(usage.reader, "acme", one, catalogue)
+
+        assert plan == combine(
+            [day], settings=DEFAULT_SETTINGS, time_range=one, price_version=catalogue.version
+        )
+
+
+async def test_the_sql_that_checks_a_saving_later_runs(usage, sample_url, catalogue):
+    plan = plan_stored(usage.reader, "acme", RANGES[0], catalogue)
+
+    assert len(plan.levers) == 9
+    with psycopg.connect(sample_url) as connection:
+        for lever in plan.levers:
+            query = lever.verification.replace("%", "%%").replace(":tenant", "%(tenant)s")
+            rows = connection.execute(query, {"tenant": "acme"}).fetchall()
+            # The sample has no hashes of content.
+            assert bool(rows) is (lever.lever != "duplicates")
 
 
 async def test_requests_can_be_left_before_their_end(usage):
