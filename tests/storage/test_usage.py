@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from apex_actors.costs.filters import Filters
 from apex_actors.costs.levers import LeverRequest, build_plan
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.sample import sample_records
@@ -19,7 +20,7 @@ from apex_actors.costs.summary import Dimension
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage.database import Database
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_analysis import QUERIES, range_parameters
+from apex_actors.storage.usage_analysis import QUERIES, filter_parameters, range_parameters
 
 TODAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -271,6 +272,7 @@ async def test_each_question_uses_an_index_on_big_tables(database):
                 TimeRange.days(date(2026, 8, 10), date(2026, 8, 20), "Asia/Kolkata")
             ),
             "time_zone": "Asia/Kolkata",
+            **filter_parameters(Filters.only(Dimension.MODEL, "gpt-5")),
         }
         for name in (
             "extent",
