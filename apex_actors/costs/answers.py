@@ -1,10 +1,11 @@
-"""Answers from single records: by session and tag, and how long requests took."""
+"""Answers beyond sums: series, and from single records by session, by tag and how long they took."""
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
+from apex_actors.costs.analysis import CostPoint, PartPoint, Step
 from apex_actors.costs.summary import BreakdownRow, Sums
 from apex_actors.costs.timerange import TimeRange
 
@@ -16,6 +17,16 @@ PERCENTILES = (50, 90, 95, 99)
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CostSeries(_Value):
+    """What each hour or day cost."""
+
+    step: Step
+    points: tuple[CostPoint, ...]
+    """Every hour or day of the range; those without usage with cost 0."""
+    parts: tuple[PartPoint, ...]
+    """The same by value of each dimension that was asked for."""
 
 
 class RecordBreakdown(_Value):

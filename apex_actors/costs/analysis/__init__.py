@@ -14,7 +14,13 @@ from apex_actors.costs.analysis.anomalies import (
     Step,
     find_anomalies,
 )
-from apex_actors.costs.analysis.budgets import Budget, BudgetStatus, BudgetUnknown, budget_status
+from apex_actors.costs.analysis.budgets import (
+    Budget,
+    BudgetReport,
+    BudgetStatus,
+    BudgetUnknown,
+    budget_status,
+)
 from apex_actors.costs.analysis.candidates import Method
 from apex_actors.costs.analysis.change import (
     ChangeExplained,
@@ -34,6 +40,7 @@ from apex_actors.costs.analysis.efficiency import (
     efficiency,
 )
 from apex_actors.costs.analysis.forecast import (
+    CostForecast,
     DailyCost,
     Expected,
     ExpectedDay,
@@ -47,6 +54,7 @@ __all__ = [
     "AnomalyReport",
     "AnomalySettings",
     "Budget",
+    "BudgetReport",
     "BudgetStatus",
     "BudgetUnknown",
     "CachePrices",
@@ -54,6 +62,7 @@ __all__ = [
     "ChangeExplained",
     "Comparison",
     "Contribution",
+    "CostForecast",
     "CostPoint",
     "DailyCost",
     "Driver",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from apex_actors.costs.analysis.forecast import DailyCost, Forecast
 from apex_actors.costs.analysis.statistics import PRECISE, estimate, mean, quotient
+from apex_actors.costs.filters import EVERYTHING, Filters
 from apex_actors.costs.money import total
 from apex_actors.costs.records import Money, Name
 from apex_actors.costs.summary import SHARE_STEP, Dimension
@@ -36,6 +37,13 @@ class Budget(_Value):
         if (self.dimension is None) != (self.value is None):
             raise ValueError("value: must stand with a dimension, and a dimension with a value")
         return self
+
+    @property
+    def filters(self) -> Filters:
+        """The usage that the budget is about."""
+        if self.dimension is None:
+            return EVERYTHING
+        return Filters.only(self.dimension, self.value)
 
 
 class BudgetStatus(_Value):
@@ -66,6 +74,23 @@ class BudgetUnknown(_Value):
 
     budget: Budget
     reason: str
+
+
+class BudgetReport(_Value):
+    """All budgets of a tenant, in the month of its last record."""
+
+    last_day: date | None
+    """The local day of the last record, which need not be over; None: there are no records."""
+    budgets: int
+    """How many there are."""
+    statuses: tuple[BudgetStatus | BudgetUnknown, ...]
+    """Of each budget; empty where there are no records."""
+
+
+def days_to_come(open_day: date) -> list[date]:
+    """The days of the month from the open day on, itself among them."""
+    last = monthrange(open_day.year, open_day.month)[1]
+    return [open_day.replace(day=day) for day in range(open_day.day, last + 1)]
 
 
 def budget_status(

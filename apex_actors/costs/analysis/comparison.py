@@ -50,13 +50,18 @@ class Comparison(_Value):
 def compare(before: Sums, after: Sums) -> Comparison:
     """All figures of the two, with absolute and relative differences."""
     return Comparison(
-        before=before,
-        after=after,
+        before=_only_sums(before),
+        after=_only_sums(after),
         changes=tuple(
             _change(figure, getattr(before, figure), getattr(after, figure))
             for figure in COUNTS + AMOUNTS
         ),
     )
+
+
+def _only_sums(sums: Sums) -> Sums:
+    """Without what a subclass adds, which would be lost when the comparison is stored."""
+    return Sums(**{name: getattr(sums, name) for name in Sums.model_fields})
 
 
 def _change(figure: str, before: int | Decimal, after: int | Decimal) -> FigureChange:

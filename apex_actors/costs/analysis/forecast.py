@@ -93,6 +93,15 @@ class ForecastRefusal(_Value):
     needed_days: int = LEAST_HISTORY_DAYS
 
 
+class CostForecast(_Value):
+    """A forecast with the days that it continues."""
+
+    first_day: date
+    """The first day that is forecast: that of the last record, which need not be over."""
+    history: tuple[DailyCost, ...]
+    result: Forecast | ForecastRefusal
+
+
 def forecast(history: Sequence[DailyCost], *, horizon_days: int) -> Forecast | ForecastRefusal:
     """Forecast the days after the last of ``history``.
 
