@@ -3,7 +3,7 @@
 A file is plain SQL that a person can run in psql; each statement is introduced by a line
 ``-- name: verb_noun``. Comments inside a statement stay with it, so that
 ``pg_stat_activity`` shows which one is running. What statements share stands in a file of its own,
-whose text takes the place of a line ``-- include: noun``.
+whose text takes the place of a line ``-- include: noun``; it may include others.
 """
 
 import re
@@ -40,10 +40,10 @@ def load_queries(noun: str) -> Mapping[str, bytes]:
 
     They are bytes, because psycopg takes those from anywhere and strings only from literals.
     """
-    text = _INCLUDE_LINE.sub(lambda line: _read(line["noun"]), _read(noun))
-    return parse_queries(text, origin=f"{noun}.sql")
+    return parse_queries(_read(noun), origin=f"{noun}.sql")
 
 
 def _read(noun: str) -> str:
     resource = files("apex_actors.storage") / "queries" / f"{noun}.sql"
-    return resource.read_text(encoding="utf-8")
+    text = resource.read_text(encoding="utf-8")
+    return _INCLUDE_LINE.sub(lambda line: _read(line["noun"]), text)

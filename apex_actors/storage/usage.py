@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg import Rollback
 
+from apex_actors.costs.filters import EVERYTHING, Filters
 from apex_actors.costs.importers import ImportOptions
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.summary import (
@@ -124,27 +125,41 @@ class UsageRepository:
         async with self._database.connection() as connection:
             return await analysis.extent(connection, tenant)
 
-    async def totals(self, tenant: str, time_range: TimeRange) -> Totals:
+    async def totals(
+        self, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
+    ) -> Totals:
         """The sums of the range; all 0 where there are no records."""
         async with self._database.connection() as connection:
-            return await analysis.totals(connection, tenant, time_range)
+            return await analysis.totals(connection, tenant, time_range, filters=filters)
 
     async def breakdown(
-        self, tenant: str, time_range: TimeRange, dimension: Dimension, *, limit: int = 10
+        self,
+        tenant: str,
+        time_range: TimeRange,
+        dimension: Dimension,
+        *,
+        limit: int = 10,
+        filters: Filters = EVERYTHING,
     ) -> Breakdown:
         """The ``limit`` most expensive values of a dimension, and the others as one."""
         async with self._database.connection() as connection:
-            return await analysis.breakdown(connection, tenant, time_range, dimension, limit)
+            return await analysis.breakdown(
+                connection, tenant, time_range, dimension, limit, filters=filters
+            )
 
-    async def daily(self, tenant: str, time_range: TimeRange) -> tuple[DayPoint, ...]:
+    async def daily(
+        self, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
+    ) -> tuple[DayPoint, ...]:
         """Each local day of the range; days without records are there with zeros."""
         async with self._database.connection() as connection:
-            return await analysis.daily(connection, tenant, time_range)
+            return await analysis.daily(connection, tenant, time_range, filters=filters)
 
-    async def unpriced(self, tenant: str, time_range: TimeRange) -> tuple[UnpricedGroup, ...]:
+    async def unpriced(
+        self, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
+    ) -> tuple[UnpricedGroup, ...]:
         """What has no price, and why; most tokens first."""
         async with self._database.connection() as connection:
-            return await analysis.unpriced(connection, tenant, time_range)
+            return await analysis.unpriced(connection, tenant, time_range, filters=filters)
 
     async def summary(
         self,
@@ -159,6 +174,7 @@ class UsageRepository:
             Dimension.ENVIRONMENT,
         ),
         limit: int = 10,
+        filters: Filters = EVERYTHING,
     ) -> UsageSummary:
         """All answers about a range in one snapshot, so that they agree with each other."""
         async with self._bulk.transaction() as connection:
@@ -166,15 +182,17 @@ class UsageRepository:
             return UsageSummary(
                 as_of=self._clock(),
                 data_version=await analysis.data_version(connection, tenant),
-                totals=await analysis.totals(connection, tenant, time_range),
+                totals=await analysis.totals(connection, tenant, time_range, filters=filters),
                 breakdowns=tuple(
                     [
-                        await analysis.breakdown(connection, tenant, time_range, dimension, limit)
+                        await analysis.breakdown(
+                            connection, tenant, time_range, dimension, limit, filters=filters
+                        )
                         for dimension in dimensions
                     ]
                 ),
-                daily=await analysis.daily(connection, tenant, time_range),
-                unpriced=await analysis.unpriced(connection, tenant, time_range),
+                daily=await analysis.daily(connection, tenant, time_range, filters=filters),
+                unpriced=await analysis.unpriced(connection, tenant, time_range, filters=filters),
             )
 
     async def _import(

@@ -1,8 +1,10 @@
 """Questions about usage, answered from the rollups by SQL."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from apex_actors.costs.filters import EVERYTHING, Filters
 from apex_actors.costs.summary import (
     Breakdown,
     BreakdownRow,
@@ -14,7 +16,7 @@ from apex_actors.costs.summary import (
     UnpricedGroup,
 )
 from apex_actors.costs.timerange import TimeRange
-from apex_actors.storage.database import Connection
+from apex_actors.storage.database import Connection, Row
 from apex_actors.storage.sql import load_queries
 
 QUERIES = load_queries("usage")
@@ -41,6 +43,15 @@ def range_parameters(time_range: TimeRange) -> dict[str, datetime]:
     }
 
 
+def filter_parameters(filters: Filters) -> dict[str, list[str | None] | None]:
+    """The wanted and the excluded values of each dimension: ``only_team``, ``not_team``."""
+    return {
+        f"{prefix}_{dimension}": filters.values(dimension, excluded=prefix == "not")
+        for dimension in Dimension
+        for prefix in ("only", "not")
+    }
+
+
 async def data_version(connection: Connection, tenant: str) -> int:
     """How many transactions have changed the tenant's records; 0 for an unknown tenant."""
     cursor = await connection.execute(QUERIES["data_version"], {"tenant": tenant})
@@ -62,17 +73,26 @@ async def extent(connection: Connection, tenant: str) -> Extent | None:
     )
 
 
-async def totals(connection: Connection, tenant: str, time_range: TimeRange) -> Totals:
+async def totals(
+    connection: Connection, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
+) -> Totals:
     """The sums of the range; all 0 where there are no records."""
     cursor = await connection.execute(
-        QUERIES["totals"], {"tenant": tenant, **range_parameters(time_range)}
+        QUERIES["totals"],
+        {"tenant": tenant, **range_parameters(time_range), **filter_parameters(filters)},
     )
     row = await cursor.fetchone()
     return Totals(**(row or {}))
 
 
 async def breakdown(
-    connection: Connection, tenant: str, time_range: TimeRange, dimension: Dimension, limit: int
+    connection: Connection,
+    tenant: str,
+    time_range: TimeRange,
+    dimension: Dimension,
+    limit: int,
+    *,
+    filters: Filters = EVERYTHING,
 ) -> Breakdown:
     """The ``limit`` most expensive values of the dimension, and the others as one row."""
     if limit < 1:
@@ -84,44 +104,63 @@ async def breakdown(
             "dimension": dimension.value,
             "limit": limit,
             **range_parameters(time_range),
+            **filter_parameters(filters),
         },
     )
+    rows, other, other_count = ranked_rows(await cursor.fetchall())
+    return Breakdown(dimension=dimension, rows=rows, other=other, other_count=other_count)
+
+
+def ranked_rows(found: Sequence[Row]) -> tuple[tuple[BreakdownRow, ...], Sums | None, int]:
+    """The most expensive values, the others as one, and how many those are."""
     rows: list[BreakdownRow] = []
     other: Sums | None = None
     other_count = 0
-    for row in await cursor.fetchall():
+    for row in found:
         name, is_other, names = row.pop("name"), row.pop("is_other"), row.pop("names")
         if is_other:
             other, other_count = Sums(**row), names
         else:
             rows.append(BreakdownRow(name=name, **row))
-    return Breakdown(dimension=dimension, rows=tuple(rows), other=other, other_count=other_count)
+    return tuple(rows), other, other_count
 
 
-async def daily(connection: Connection, tenant: str, time_range: TimeRange) -> tuple[DayPoint, ...]:
+async def daily(
+    connection: Connection, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
+) -> tuple[DayPoint, ...]:
     """Each local day of the range; days without records are there with zeros."""
     parameters: dict[str, Any] = {
         "tenant": tenant,
         "time_zone": time_range.time_zone,
         **range_parameters(time_range),
+        **filter_parameters(filters),
     }
-    # A range in UTC that begins within a day needs the quarter hours as well.
-    whole_days = parameters["first_day"] == parameters["start"] and (
-        parameters["last_day"] == parameters["end"]
-    )
-    query = "daily_utc" if whole_days and time_range.time_zone == "UTC" else "daily_local"
+    query = "daily_utc" if has_whole_utc_days(time_range) else "daily_local"
     cursor = await connection.execute(QUERIES[query], parameters)
     found = {row["day"]: DayPoint(**row) for row in await cursor.fetchall()}
     days = (time_range.first_day + timedelta(days=offset) for offset in range(time_range.day_count))
     return tuple(found.get(day) or DayPoint.empty(day) for day in days)
 
 
+def has_whole_utc_days(time_range: TimeRange) -> bool:
+    """Whether the sums by day are the days that the user means.
+
+    A range in UTC that begins or ends within a day needs the quarter hours as well.
+    """
+    parameters = range_parameters(time_range)
+    return time_range.time_zone == "UTC" and (
+        (parameters["first_day"], parameters["last_day"])
+        == (parameters["start"], parameters["end"])
+    )
+
+
 async def unpriced(
-    connection: Connection, tenant: str, time_range: TimeRange
+    connection: Connection, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
 ) -> tuple[UnpricedGroup, ...]:
     """What has no price, with its tokens and the reason; most tokens first."""
     cursor = await connection.execute(
-        QUERIES["unpriced"], {"tenant": tenant, **range_parameters(time_range)}
+        QUERIES["unpriced"],
+        {"tenant": tenant, **range_parameters(time_range), **filter_parameters(filters)},
     )
     return tuple(UnpricedGroup(**row) for row in await cursor.fetchall())
 

@@ -37,3 +37,9 @@ def test_what_statements_share_stands_in_each_of_them():
         for statement in (come, gone)
     }
     assert "insert into apex.usage_rollups_day" in shared
+
+
+def test_a_shared_part_may_have_shared_parts_itself():
+    totals = load_queries("usage")["totals"].decode()
+    assert "include" not in totals
+    assert "%(only_team)s" in totals

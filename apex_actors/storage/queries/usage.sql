@@ -17,16 +17,8 @@ from apex.usage_rollups_day
 where tenant = %(tenant)s
 
 -- name: totals
-with usage as (
-    select * from apex.usage_rollups_day
-    where tenant = %(tenant)s and bucket >= %(first_day)s and bucket < %(last_day)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(head_end)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(tail_start)s and bucket < %(end)s
-)
+with
+-- include: usage_filtered
 select
     coalesce(sum(requests), 0)::bigint as requests,
     coalesce(sum(requests) filter (where unpriced_reason is null), 0)::bigint as priced_requests,
@@ -50,64 +42,15 @@ from usage
 -- name: breakdown
 -- The values of one dimension, most expensive first. Those after the limit are summed up in one
 -- row with is_other.
-with usage as (
-    select * from apex.usage_rollups_day
-    where tenant = %(tenant)s and bucket >= %(first_day)s and bucket < %(last_day)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(head_end)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(tail_start)s and bucket < %(end)s
-), named as (
+with
+-- include: usage_filtered
+, valued as (
     select
-        case %(dimension)s
-            when 'model' then model
-            when 'provider' then provider
-            when 'processing' then processing
-            when 'feature' then feature
-            when 'team' then team
-            when 'user' then user_name
-            when 'environment' then environment
-            when 'status' then status
-        end as name,
-        sum(requests) as requests,
-        sum(requests) filter (where unpriced_reason is null) as priced_requests,
-        sum(input_tokens) as input_tokens,
-        sum(cache_read_tokens) as cache_read_tokens,
-        sum(cache_write_tokens) as cache_write_tokens,
-        sum(output_tokens) as output_tokens,
-        sum(reasoning_tokens) as reasoning_tokens,
-        sum(input_tokens + output_tokens) filter (where unpriced_reason is null) as priced_tokens,
-        sum(computed_cost) as cost,
-        sum(requests) filter (where status = 'error') as errors,
-        sum(computed_cost) filter (where status = 'error') as error_cost
+-- include: usage_value
+        usage.*
     from usage
-    group by 1
-), ranked as (
-    select *, row_number() over (
-        order by cost desc, input_tokens + output_tokens desc, name nulls last
-    ) as rank
-    from named
-)
-select
-    case when rank <= %(limit)s then name end as name,
-    rank > %(limit)s as is_other,
-    count(*) as names,
-    sum(requests)::bigint as requests,
-    coalesce(sum(priced_requests), 0)::bigint as priced_requests,
-    sum(input_tokens)::bigint as input_tokens,
-    sum(cache_read_tokens)::bigint as cache_read_tokens,
-    sum(cache_write_tokens)::bigint as cache_write_tokens,
-    sum(output_tokens)::bigint as output_tokens,
-    sum(reasoning_tokens)::bigint as reasoning_tokens,
-    coalesce(sum(priced_tokens), 0)::bigint as priced_tokens,
-    sum(cost) as cost,
-    coalesce(sum(errors), 0)::bigint as errors,
-    coalesce(sum(error_cost), 0) as error_cost
-from ranked
-group by least(rank, %(limit)s + 1), 1, 2
-order by least(rank, %(limit)s + 1)
+),
+-- include: usage_ranking
 
 -- name: daily_utc
 select
@@ -117,7 +60,8 @@ select
     sum(computed_cost) as cost,
     coalesce(sum(requests) filter (where status = 'error'), 0)::bigint as errors
 from apex.usage_rollups_day
-where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(end)s
+where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(end)s and
+-- include: usage_filters
 group by day
 order by day
 
@@ -129,21 +73,14 @@ select
     sum(computed_cost) as cost,
     coalesce(sum(requests) filter (where status = 'error'), 0)::bigint as errors
 from apex.usage_rollups_quarter
-where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(end)s
+where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(end)s and
+-- include: usage_filters
 group by day
 order by day
 
 -- name: unpriced
-with usage as (
-    select * from apex.usage_rollups_day
-    where tenant = %(tenant)s and bucket >= %(first_day)s and bucket < %(last_day)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(start)s and bucket < %(head_end)s
-    union all
-    select * from apex.usage_rollups_quarter
-    where tenant = %(tenant)s and bucket >= %(tail_start)s and bucket < %(end)s
-)
+with
+-- include: usage_filtered
 select
     provider, model, processing, unpriced_reason as reason,
     sum(requests)::bigint as requests,

@@ -1,0 +1,18 @@
+    -- A part of statements: only usage with one of these values, and none with one of those. Null: any.
+    -- array_position finds null too, which stands for what the records don't say.
+    (%(only_model)s::text[] is null or array_position(%(only_model)s::text[], model) is not null)
+    and (%(not_model)s::text[] is null or array_position(%(not_model)s::text[], model) is null)
+    and (%(only_provider)s::text[] is null or array_position(%(only_provider)s::text[], provider) is not null)
+    and (%(not_provider)s::text[] is null or array_position(%(not_provider)s::text[], provider) is null)
+    and (%(only_processing)s::text[] is null or array_position(%(only_processing)s::text[], processing) is not null)
+    and (%(not_processing)s::text[] is null or array_position(%(not_processing)s::text[], processing) is null)
+    and (%(only_feature)s::text[] is null or array_position(%(only_feature)s::text[], feature) is not null)
+    and (%(not_feature)s::text[] is null or array_position(%(not_feature)s::text[], feature) is null)
+    and (%(only_team)s::text[] is null or array_position(%(only_team)s::text[], team) is not null)
+    and (%(not_team)s::text[] is null or array_position(%(not_team)s::text[], team) is null)
+    and (%(only_user)s::text[] is null or array_position(%(only_user)s::text[], user_name) is not null)
+    and (%(not_user)s::text[] is null or array_position(%(not_user)s::text[], user_name) is null)
+    and (%(only_environment)s::text[] is null or array_position(%(only_environment)s::text[], environment) is not null)
+    and (%(not_environment)s::text[] is null or array_position(%(not_environment)s::text[], environment) is null)
+    and (%(only_status)s::text[] is null or array_position(%(only_status)s::text[], status) is not null)
+    and (%(not_status)s::text[] is null or array_position(%(not_status)s::text[], status) is null)
