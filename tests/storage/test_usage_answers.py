@@ -20,8 +20,7 @@ from apex_actors.costs.summary import Dimension
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage.database import Database
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_analysis import filter_parameters, range_parameters
-from apex_actors.storage.usage_questions import QUERIES, UsageQuestions
+from apex_actors.storage.usage_questions import UsageQuestions
 
 RECORDS = 3000
 FIRST = datetime(2026, 9, 30, 20, tzinfo=UTC)
@@ -413,28 +412,3 @@ async def test_promise_8_another_tenant_has_other_answers(questions):
     stranger = await questions.by_session("stranger", whole, limit=1000)
     assert sum(row.requests for row in stranger.rows) < 2000
     assert mine
-
-
-async def test_each_question_can_use_an_index(random_database):
-    time_range = RANGES[1]
-    parameters = {
-        "tenant": "acme",
-        "dimension": "model",
-        "time_zone": time_range.time_zone,
-        "limit": 10,
-        "tag": None,
-        "truncated": ["length"],
-        **range_parameters(time_range),
-        **filter_parameters(Filters.only(Dimension.MODEL, "gpt-5")),
-    }
-    async with random_database.transaction() as connection:
-        # The tables are small: what is asked is whether an index can be used at all.
-        await connection.execute("set local enable_seqscan = off")
-        for name, query in QUERIES.items():
-            if name == "hours":
-                continue
-            cursor = await connection.execute(b"explain (costs off) " + query, parameters)
-            plan = "\n".join(row["QUERY PLAN"] for row in await cursor.fetchall())
-            assert "Seq Scan" not in plan, f"{name}:\n{plan}"
-            assert "tenant = 'acme'" in plan
-            assert "bucket >=" in plan or "occurred_at >=" in plan
