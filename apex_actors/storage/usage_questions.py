@@ -153,22 +153,23 @@ class UsageQuestions:
             )
             return tuple(TagKey(**row) for row in await cursor.fetchall())
 
-    async def record_sums(
+    async def totals_and_records(
         self, tenant: str, time_range: TimeRange, *, filters: Filters = EVERYTHING
-    ) -> RecordSums | None:
-        """Sums that need single records; None where the range has too many of them.
+    ) -> tuple[Totals, RecordSums | None]:
+        """The sums of the range, and those that need single records; None where there are too many.
 
-        They stand beside sums of the same range, so that none but the whole of it will do.
+        They stand beside each other, so that nothing but the whole range will do.
         """
         async with self._snapshot() as connection:
+            totals = await analysis.totals(connection, tenant, time_range, filters=filters)
             if await self._readable(connection, tenant, time_range) != time_range:
-                return None
+                return totals, None
             cursor = await connection.execute(
                 QUERIES["record_sums"],
                 {"truncated": list(TRUNCATED), **_parameters(tenant, time_range, filters)},
             )
             row = await cursor.fetchone()
-            return RecordSums(**(row or {}))
+            return totals, RecordSums(**(row or {}))
 
     async def latency(
         self,

@@ -149,7 +149,7 @@ async def test_a_filter_reaches_every_tool(ask, usage, questions):
     )
     everything = [*sessions.rows, *([sessions.other] if sessions.other else [])]
     assert sum(row.requests for row in everything) == team.requests
-    measured = await ask(MeasureEfficiency(usage, questions), EfficiencyArguments(**chosen))
+    measured = await ask(MeasureEfficiency(questions), EfficiencyArguments(**chosen))
     assert measured.error_cost == team.error_cost
     latency = await ask(MeasureLatency(questions), LatencyArguments(**chosen))
     assert sum((row.requests for row in latency.rows), 0) <= team.requests
@@ -233,7 +233,7 @@ async def test_nothing_is_said_of_nothing(ask, usage, questions):
         (BreakDownRecords(questions), RecordBreakdownArguments(**asked, tag="region")),
         (ReadCostSeries(questions), SeriesArguments(**asked)),
         (MeasureLatency(questions), LatencyArguments(**asked)),
-        (MeasureEfficiency(usage, questions), EfficiencyArguments(**asked)),
+        (MeasureEfficiency(questions), EfficiencyArguments(**asked)),
         (FindAnomalies(questions, ProcessLike()), AnomalyArguments(**asked)),
         (ExplainChange(questions), ExplainArguments(before=OCTOBER, after=NOVEMBER)),
         (ComparePeriods(questions), PeriodsArguments(before=OCTOBER, after=NOVEMBER)),

@@ -339,7 +339,8 @@ async def test_what_only_records_know(questions, from_records, time_range, filte
     rows = await from_records(f"tags ->> 'region' as name, {SUMS}", time_range, where, "group by 1")
     assert by_name(tags.rows) == {row.pop("name"): row for row in rows}
 
-    sums = await questions.record_sums("acme", time_range, filters=filters)
+    totals, sums = await questions.totals_and_records("acme", time_range, filters=filters)
+    assert totals.cost == sum((row.cost for row in sessions.rows), Decimal(0))
     cut_off = "finish_reason in ('length', 'max_tokens') and grain = 'request'"
     (expected,) = await from_records(
         "count(distinct case when computed_cost is not null then session_id end) as sessions,"
@@ -383,7 +384,9 @@ async def test_sessions_of_too_many_records_are_those_of_the_last_days(random_da
     assert found.time_range == TimeRange.days(date(2026, 11, 3), date(2026, 11, 5), "Asia/Kolkata")
     assert sum(row.requests for row in found.rows) == last_three
     # Figures of the whole range are not put beside figures of a part of it.
-    assert await questions.record_sums("acme", whole) is None
+    totals, sums = await questions.totals_and_records("acme", whole)
+    assert totals.requests > last_three
+    assert sums is None
 
     none = UsageQuestions(random_database, max_records=1)
     assert await none.by_session("acme", whole) is None
