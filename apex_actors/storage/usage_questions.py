@@ -17,6 +17,7 @@ from apex_actors.costs.analysis import (
 from apex_actors.costs.answers import (
     PERCENTILES,
     TRUNCATED,
+    CostSeries,
     Latency,
     LatencyRow,
     RecordBreakdown,
@@ -59,7 +60,7 @@ class UsageQuestions:
         *,
         filters: Filters = EVERYTHING,
         dimensions: Sequence[Dimension] = (),
-    ) -> tuple[tuple[CostPoint, ...], tuple[PartPoint, ...]]:
+    ) -> CostSeries:
         """Each local hour or day of the range with its cost, and the same by dimension.
 
         Hours and days without usage are points with cost 0, and no parts.
@@ -84,8 +85,15 @@ class UsageQuestions:
                     connection, tenant, time_range, step, dimension=dimension, filters=filters
                 )
             ]
+            extent = await analysis.extent(connection, tenant)
         points = [CostPoint(start=start, cost=found.get(start, Decimal(0))) for start in starts]
-        return tuple(points), tuple(parts)
+        return CostSeries(
+            step=step,
+            points=tuple(points),
+            parts=tuple(parts),
+            first_record=None if extent is None else extent.first,
+            last_record=None if extent is None else extent.last,
+        )
 
     async def periods(
         self,

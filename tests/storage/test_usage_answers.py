@@ -262,9 +262,10 @@ async def test_series(usage, questions, from_records, time_range, filters, where
     }
 
     for step in Step:
-        points, parts = await questions.costs(
+        series = await questions.costs(
             "acme", time_range, step, filters=filters, dimensions=(Dimension.TEAM, Dimension.MODEL)
         )
+        points, parts = series.points, series.parts
         start = f"date_trunc('{step}', occurred_at, %(zone)s) as start"
         cost = "coalesce(sum(computed_cost), 0) as cost"
         rows = await from_records(f"{start}, {cost}", time_range, where, "group by 1")
@@ -294,9 +295,9 @@ async def test_series(usage, questions, from_records, time_range, filters, where
 )
 async def test_a_day_has_as_many_hours_as_the_clock_makes_it(questions, day, zone, hours):
     whole = TimeRange.days(date(*day), date(*day), zone)
-    points, _ = await questions.costs("acme", whole, Step.HOUR)
-    assert len(points) == hours
-    assert points[0].start == whole.start
+    series = await questions.costs("acme", whole, Step.HOUR)
+    assert len(series.points) == hours
+    assert series.points[0].start == whole.start
 
 
 @pytest.mark.parametrize(("time_range", "filters", "where"), ASKED)
@@ -410,7 +411,7 @@ async def test_tags_are_listed_and_the_top_and_the_others_are_all(questions, usa
 async def test_promise_8_another_tenant_has_other_answers(questions):
     whole = RANGES[0]
     nobody = await questions.costs("nobody", whole, Step.DAY, dimensions=(Dimension.MODEL,))
-    assert (sum(point.cost for point in nobody[0]), nobody[1]) == (0, ())
+    assert (sum(point.cost for point in nobody.points), nobody.parts) == (0, ())
     mine = {row.name for row in (await questions.by_session("acme", whole, limit=1000)).rows}
     stranger = await questions.by_session("stranger", whole, limit=1000)
     assert sum(row.requests for row in stranger.rows) < 2000
