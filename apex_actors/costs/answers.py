@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import pairwise
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from apex_actors.costs.analysis import CostPoint, PartPoint, Step
 from apex_actors.costs.summary import BreakdownRow, Sums
@@ -27,6 +28,20 @@ class CostSeries(_Value):
     """Every hour or day of the range; those without usage with cost 0."""
     parts: tuple[PartPoint, ...]
     """The same by value of each dimension that was asked for."""
+    first_record: AwareDatetime | None
+    last_record: AwareDatetime | None
+    """Of all the tenant's records; None: there are none."""
+
+    @property
+    def complete(self) -> tuple[CostPoint, ...]:
+        """The points that begin and end within the records: others may cost little for want of data."""
+        if self.first_record is None or self.last_record is None:
+            return ()
+        return tuple(
+            point
+            for point, following in pairwise(self.points)
+            if point.start >= self.first_record and following.start <= self.last_record
+        )
 
 
 class RecordBreakdown(_Value):

@@ -27,7 +27,8 @@ class FindAnomalies:
 
     z = 0.6745 * (x - median) / MAD; where MAD is 0, (x - median) / (1.253314 * mean absolute
     deviation). Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); the fallback as in
-    IBM SPSS. Each names the value that explains most of it beyond its usual share.
+    IBM SPSS. Each names the value that explains most of it beyond its usual share. Only points that
+    lie between the first and the last record are judged: a day that is not over is no drop.
     """
 
     name = "find_anomalies"
@@ -39,7 +40,7 @@ class FindAnomalies:
 
     async def run(self, arguments: AnomalyArguments, context: ToolCallContext) -> AnomalyReport:
         time_range = arguments.time_range
-        points, parts = await self._questions.costs(
+        series = await self._questions.costs(
             context.execution.org,
             time_range,
             arguments.step,
@@ -50,10 +51,10 @@ class FindAnomalies:
             find_anomalies,
             step=arguments.step,
             time_zone=time_range.time_zone,
-            parts=parts,
+            parts=series.parts,
             settings=arguments.settings,
         )
-        return await self._work.call(find, points)
+        return await self._work.call(find, series.complete)
 
     def summary(self, output: AnomalyReport) -> str:
         if not output.anomalies:

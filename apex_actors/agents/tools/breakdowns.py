@@ -111,14 +111,13 @@ class ReadCostSeries:
         self._questions = questions
 
     async def run(self, arguments: SeriesArguments, context: ToolCallContext) -> CostSeries:
-        points, parts = await self._questions.costs(
+        return await self._questions.costs(
             context.execution.org,
             arguments.time_range,
             arguments.step,
             filters=arguments.filters,
             dimensions=arguments.dimensions,
         )
-        return CostSeries(step=arguments.step, points=points, parts=parts)
 
     def summary(self, output: CostSeries) -> str:
         cost = total(point.cost for point in output.points)

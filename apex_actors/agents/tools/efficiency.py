@@ -6,7 +6,6 @@ from apex_actors.agents.tools.arguments import UsageArguments
 from apex_actors.agents.tools.tool import ToolCallContext
 from apex_actors.costs.analysis import CachePrices, Efficiency, efficiency
 from apex_actors.costs.formatting import percent, usd
-from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_questions import UsageQuestions
 
 
@@ -30,17 +29,16 @@ class MeasureEfficiency:
     name = "measure_efficiency"
     is_repeatable = True
 
-    def __init__(self, usage: UsageRepository, questions: UsageQuestions) -> None:
-        self._usage = usage
+    def __init__(self, questions: UsageQuestions) -> None:
         self._questions = questions
 
     async def run(self, arguments: EfficiencyArguments, context: ToolCallContext) -> Efficiency:
-        tenant, filters = context.execution.org, arguments.filters
+        totals, records = await self._questions.totals_and_records(
+            context.execution.org, arguments.time_range, filters=arguments.filters
+        )
         return efficiency(
-            await self._usage.totals(tenant, arguments.time_range, filters=filters),
-            records=await self._questions.record_sums(
-                tenant, arguments.time_range, filters=filters
-            ),
+            totals,
+            records=records,
             prices=arguments.cache_prices,
             cache_ceiling=arguments.cache_ceiling,
         )
