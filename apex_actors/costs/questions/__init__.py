@@ -8,6 +8,7 @@ three questions that can be. Every choice leaves its evidence.
 from apex_actors.costs.questions.question import (
     Amount,
     By,
+    CostUnit,
     Facet,
     Filter,
     Granularity,
@@ -23,6 +24,7 @@ from apex_actors.costs.questions.vocabulary import Vocabulary
 __all__ = [
     "Amount",
     "By",
+    "CostUnit",
     "Facet",
     "Filter",
     "Granularity",

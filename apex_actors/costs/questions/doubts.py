@@ -2,18 +2,28 @@
 
 from typing import Final
 
+from apex_actors.costs.questions.clauses import Clause, clauses
 from apex_actors.costs.questions.lexicon import FUNCTION, UNANSWERABLE, Concept
 from apex_actors.costs.questions.reading import Reading
 from apex_actors.costs.questions.slots import FACET_WORDS
+from apex_actors.costs.questions.timelexicon import UNITS, WEEKDAYS
 from apex_actors.costs.questions.tokens import Kind, word_set
 
 C = Concept
+
+_NO_TEACHER: Final = "I answer from your usage records; I don\u2019t explain terms or interfaces."
 
 MOST_UNKNOWN: Final = 2
 """More words that nothing is known of make the rest a guess."""
 
 _CORRECTIONS: Final = frozenset({"sorry", "mean"})
-_WRITES: Final = word_set("write create build draw print compose make email send")
+_TIME_NOUNS: Final = frozenset(
+    {*UNITS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS), "weekend", "weekends", "fortnight", "last", "past", "previous", "next", "ago",
+     "before", "after", "since", "until", "till", "during", "earlier", "later", "half", "weekday",
+     "weekdays", "tomorrow", "today", "yesterday"}
+)  # fmt: skip
+"""What belongs to a time: left over, it means that a time was not understood."""
+_WRITES: Final = word_set("write create build draw print compose make")
 _BEFORE_A_THING: Final = frozenset({
     C.PREPOSITION, C.EACH, C.NEGATION, C.ONLY, C.FACET, C.COMPARE, C.SWITCH, C.INSTEAD,
     C.AUXILIARY, C.PAST, C.ANAPHOR, C.COST,
@@ -25,7 +35,13 @@ _BESIDE_BEST: Final = word_set("way ways practice practices tips idea ideas")
 
 def doubt(reading: Reading) -> str | None:
     """Why it is better not answered, or None."""
-    return _unanswerable(reading) or _unknown(reading) or _left_numbers(reading)
+    return (
+        _unanswerable(reading)
+        or _left_times(reading)
+        or _other_way(reading)
+        or _unknown(reading)
+        or _left_numbers(reading)
+    )
 
 
 def _unanswerable(reading: Reading) -> str | None:
@@ -44,10 +60,38 @@ def _unanswerable(reading: Reading) -> str | None:
     return None
 
 
+def _other_way(reading: Reading) -> str | None:
+    """Words about costs in questions that are not: what a word means, how to do it, who pays us."""
+    for at in reading.free_words():
+        words = (reading.word(at), reading.word(at + 1), reading.word(at + 2))
+        if words[0] == "when" and not reading.has(C.BUDGET, C.LIMIT, C.CHANGE, C.ANOMALY):
+            return "I tell how much, not when."
+        if words[0] in {"pay", "paid", "pays", "charge"} and words[1] in {"us", "me"}:
+            return UNANSWERABLE[C.BUSINESS]
+        if words[:2] == ("you", "cost") or _is_lesson(reading, at, words):
+            return _NO_TEACHER
+    return None
+
+
+def _is_lesson(reading: Reading, at: int, words: tuple[str, str, str]) -> bool:
+    """`who is ...`, `what is a token`, `how do I call ...`."""
+    if words[0] == "who" and words[1] in {"is", "was", "are"} and words[2] != "you":
+        return not reading.has(C.COST, C.TOKENS, C.REQUESTS, C.MOST, C.LEAST)
+    if words[0] in {"is", "are"} and words[1] in {"a", "an"}:
+        return reading.concept(at + 2) in {C.TOKENS, C.REQUESTS, C.CACHE, C.BUDGET}
+    verb = at + 2 if words[:2] == ("how", "to") else at + 3
+    if verb == at + 3 and words != ("how", "do", "i"):
+        return False
+    is_ours = reading.has(C.SAVING, C.CHEAPER) or reading.concept(verb) in {C.COMPARE, C.COST}
+    return not is_ours
+
+
 def _is_order(reading: Reading, at: int) -> bool:
     """An imperative or a plea, unless it is for a report."""
     before = at - 1
     while reading.concept(before) in {C.PLAIN, C.DETERMINER, C.AUXILIARY, C.NEGATION}:
+        if reading.word(before) in {"we", "i", "they"}:
+            return False
         before -= 1
     if before >= 0 and reading.tokens[before].kind is Kind.WORD:
         return reading.concept(before) in {C.JOIN, C.ELLIPSIS}
@@ -61,7 +105,7 @@ def _unknown(reading: Reading) -> str | None:
     if not unknown:
         return None
     things = [at for at in unknown if _is_thing(reading, at)]
-    if not things and len(unknown) <= min(MOST_UNKNOWN, _evidence(reading)):
+    if not things and len(unknown) <= MOST_UNKNOWN and _is_beside_the_point(reading, unknown):
         return None
     at = (things or unknown)[0]
     end = at + 1
@@ -101,13 +145,38 @@ def _is_thing(reading: Reading, at: int) -> bool:
     )
 
 
-def _evidence(reading: Reading) -> int:
-    """How much of the text speaks of costs."""
+def _is_beside_the_point(reading: Reading, unknown: list[int]) -> bool:
+    """Whether another clause is about costs and wholly understood."""
+    clear = [
+        clause
+        for clause in clauses(reading)
+        if not any(clause.holds(at) for at in unknown) and _evidence(reading, clause)
+    ]
+    if not clear:
+        return False
+    words = ", ".join(f"\u201c{reading.tokens[at].text}\u201d" for at in unknown)
+    reading.assume(f"I made nothing of {words}.")
+    return True
+
+
+def _evidence(reading: Reading, clause: Clause) -> int:
+    """How much of a clause speaks of costs."""
     words = sum(
         concept is not None and concept not in FUNCTION and concept not in UNANSWERABLE
-        for concept in reading.concepts
+        for concept in reading.concepts[clause.start : clause.end]
     )
-    return words + len(reading.matches)
+    return words + sum(clause.holds(match.start) for match in reading.matches)
+
+
+def _left_times(reading: Reading) -> str | None:
+    """Rather no answer than one about another time."""
+    for at in reading.free_words():
+        word = reading.word(at)
+        is_letter = len(word) == 1 or word in {"may", "second", "mar", "sat", "sun", "dec", "wed"}
+        if word in _TIME_NOUNS and not is_letter and reading.word(at - 1) != "these":
+            written = reading.said(at, min(at + 3, len(reading.tokens)))
+            return f"I don\u2019t know which time \u201c{written[:60]}\u201d means."
+    return None
 
 
 def _left_numbers(reading: Reading) -> str | None:
@@ -123,5 +192,6 @@ def _left_numbers(reading: Reading) -> str | None:
 
 def _is_of_tokens(reading: Reading, at: int) -> bool:
     """`per 1M tokens`, `per 1,000 tokens`."""
-    near = [reading.word(place) for place in range(at + 1, at + 6)]
-    return "tokens" in near or "token" in near
+    after = [reading.word(place) for place in range(at + 1, at + 6)]
+    before = {reading.word(place) for place in range(max(0, at - 3), at)}
+    return bool({"tokens", "token"} & set(after)) and bool(before & {"per", "a"})

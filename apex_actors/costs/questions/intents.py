@@ -4,17 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from apex_actors.costs.questions.clauses import Clause, clauses
 from apex_actors.costs.questions.lexicon import Concept
 from apex_actors.costs.questions.question import Facet, Intent, Metric
 from apex_actors.costs.questions.reading import Reading
-from apex_actors.costs.questions.slots import FACET_WORDS
 from apex_actors.costs.questions.targets import Target, compared
 from apex_actors.costs.questions.tokens import Kind
 
 C = Concept
-
-_ENDS: Final = frozenset(",;?.!&+")
-_JOINS: Final = frozenset({"and", "plus", "also", "then", "but"})
 
 TOPICS: Final = frozenset({
     Intent.ANOMALY, Intent.FORECAST, Intent.BUDGET, Intent.CACHE, Intent.WASTE, Intent.SAVINGS,
@@ -28,6 +25,9 @@ SHAPES: Final = frozenset({Intent.BREAKDOWN, Intent.TOP, Intent.TREND, Intent.CO
 _SURE: Final = 5
 """Evidence that makes a topic be answered beside another one of its clause."""
 
+_WHY: Final = 7
+"""The weight of a question for reasons."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -37,18 +37,6 @@ class Evidence:
     weight: int
     at: int
     because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """Part of a question that may have a wish of its own."""
-
-    start: int
-    end: int
-
-    def holds(self, at: int) -> bool:
-        """Whether a place is in it."""
-        return self.start <= at < self.end
 
 
 class Judge:
@@ -65,7 +53,7 @@ class Judge:
         evidence: list[Evidence] = []
         order: list[Intent] = []
         asked: set[Intent] = set()
-        for clause in self._clauses():
+        for clause in clauses(self._reading):
             found = self._clause_evidence(clause)
             for intent in _best(found):
                 if intent not in order:
@@ -81,41 +69,6 @@ class Judge:
             self._reading.concept(at) in {C.QUESTION, C.SUM} or self._reading.word(at) == "show"
             for at in range(clause.start, clause.end)
         )
-
-    def _clauses(self) -> list[Clause]:
-        reading = self._reading
-        starts = [0]
-        for at in range(len(reading.tokens)):
-            if reading.taken[at]:
-                continue
-            word = reading.word(at)
-            if (word in _ENDS or word in _JOINS) and not self._joins_like(at):
-                starts.append(at)
-        ends = [*starts[1:], len(reading.tokens)]
-        return [Clause(start, end) for start, end in zip(starts, ends, strict=True) if end > start]
-
-    def _joins_like(self, at: int) -> bool:
-        """Whether both neighbours are names, times or dimensions: then it is one list."""
-        return bool(self._sort(at - 1) & self._sort(at + 1, forward=True))
-
-    def _sort(self, at: int, *, forward: bool = False) -> set[str]:
-        reading = self._reading
-        step = 1 if forward else -1
-        while reading.concept(at) in {C.DETERMINER, C.PREPOSITION, C.EACH} or (
-            reading.word(at) in FACET_WORDS and self._beside_a_name(at)
-        ):
-            at += step
-        sorts: set[str] = set()
-        if any(match.start <= at < match.end for match in reading.matches):
-            sorts.add("name")
-        if any(said.start <= at < said.end for said in reading.times):
-            sorts.add("time")
-        if any(place == at for place, _ in reading.by):
-            sorts.add("by")
-        return sorts
-
-    def _beside_a_name(self, at: int) -> bool:
-        return any(at in {match.start - 1, match.end} for match in self._reading.matches)
 
     # Evidence
 
@@ -155,8 +108,8 @@ class Judge:
         if concept is C.FORECAST or (word == "run" and reading.word(at + 1) == "rate"):
             return self._say(Intent.FORECAST, 6, at)
         is_going = word == "going" and reading.word(at + 1) == "to"
-        if (concept is C.WILL or is_going) and reading.has(C.COST, C.TOKENS, C.REQUESTS):
-            return self._say(Intent.FORECAST, 4, at)
+        if (concept is C.WILL or is_going) and reading.has(C.COST, C.TOKENS, C.REQUESTS, C.ANAPHOR):
+            return self._say(Intent.FORECAST, 5, at)
         return None
 
     def _limit(self, at: int) -> Evidence | None:
@@ -175,7 +128,7 @@ class Judge:
         concept, word = reading.concept(at), reading.word(at)
         if concept is C.SAVING:
             return self._say(Intent.SAVINGS, 6, at)
-        if concept is C.BATCH:
+        if concept is C.BATCH and not reading.has(C.SPLIT):
             return self._say(Intent.SAVINGS, 5, at)
         if concept is C.CHEAPER and reading.word(at + 1) != "than":
             return self._say(Intent.SAVINGS, 5, at)
@@ -199,10 +152,14 @@ class Judge:
         before = {reading.word(near) for near in range(max(0, at - 3), at)}
         return bool(before & {"to", "can", "could", "should"}) and not reading.has(C.WHY)
 
-    def _change(self, at: int) -> Evidence | None:
+    def _change(self, at: int) -> Evidence | None:  # noqa: PLR0911 - a table
         reading = self._reading
         concept, word = reading.concept(at), reading.word(at)
+        if (word, reading.word(at + 1)) == ("how", "come"):
+            return self._say(Intent.EXPLAIN_CHANGE, 7, at)
         if concept is C.WHY:
+            if word.startswith("dr") and reading.by:
+                return self._say(Intent.TOP, 7, at)
             if word.startswith("driver"):
                 return None if reading.has(C.MOST) else self._say(Intent.EXPLAIN_CHANGE, 5, at)
             return self._say(Intent.EXPLAIN_CHANGE, 7, at)
@@ -219,7 +176,9 @@ class Judge:
         reading = self._reading
         if any(reading.concept(near) is C.SPLIT for near in range(at - 3, at)):
             return False
-        return reading.concept(at - 1) in {C.CHANGE, C.SUM, C.AUXILIARY, C.COST}
+        return reading.concept(at - 1) in {C.CHANGE, C.AUXILIARY, C.COST} or (
+            reading.word(at - 1) in {"go", "goes", "going", "gone"}
+        )
 
     def _price(self, at: int) -> Evidence | None:
         reading = self._reading
@@ -258,7 +217,14 @@ class Judge:
         word = reading.word(at)
         is_verb = reading.concept(at) in {C.SWITCH, C.INSTEAD}
         is_if = word == "if" and reading.word(at - 1) == "what"
-        return self._say(Intent.WHAT_IF_SWITCH, 9, at) if is_verb or is_if else None
+        is_change = word.startswith("chang") and any(
+            reading.word(one.match.start - 1) in {"to", "into"} for one in models
+        )
+        is_for_all = word in {"everything", "all"} and any(
+            reading.word(one.match.start - 1) in {"on", "with", "to"} for one in models
+        )
+        is_switch = is_verb or is_if or is_change or is_for_all
+        return self._say(Intent.WHAT_IF_SWITCH, 9, at) if is_switch else None
 
     def _help(self, at: int) -> Evidence | None:
         reading = self._reading
@@ -275,7 +241,11 @@ class Judge:
     def _shape(self, at: int) -> Evidence | None:
         reading = self._reading
         concept = reading.concept(at)
-        if concept is C.TREND:
+        if concept is C.TREND and (
+            reading.word(at).startswith("trend")
+            or self._has_context
+            or reading.has(C.COST, C.SUM, C.TOKENS, C.REQUESTS, C.LATENCY, C.ERRORS)
+        ):
             return self._say(Intent.TREND, 4, at)
         if reading.word(at) == "time" and reading.word(at - 1) == "over":
             return self._say(Intent.TREND, 4, at)
@@ -299,9 +269,19 @@ class Judge:
         return any(reading.word(near).startswith("driver") for near in range(at, at + 4))
 
     def _plain(self, at: int) -> Evidence | None:
-        weights = {C.COST: 2, C.SUM: 2, C.TOKENS: 2, C.REQUESTS: 2, C.LATENCY: 2, C.ERRORS: 2}
+        weights = {
+            C.COST: 2,
+            C.SUM: 2,
+            C.TOKENS: 2,
+            C.REQUESTS: 2,
+            C.LATENCY: 2,
+            C.ERRORS: 2,
+            C.CURRENCY: 1,
+        }
         concept = self._reading.concept(at)
         weight = 0 if concept is None else weights.get(concept, 0)
+        if self._reading.word(at) in {"much", "bad"} and self._reading.word(at - 1) == "how":
+            weight = 1
         return self._say(Intent.OVERVIEW, weight, at) if weight else None
 
     def _slots(self) -> list[Evidence]:
@@ -309,9 +289,16 @@ class Judge:
         found = [Evidence(Intent.BREAKDOWN, 3, at, f"by {by.facet}") for at, by in reading.by]
         if reading.granularity is not None:
             at, step = reading.granularity
+            if reading.asks_which_step:
+                found.append(Evidence(Intent.TOP, 7, at, f"which {step}"))
             found.append(Evidence(Intent.TREND, 6, at, f"steps of a {step}"))
         if reading.amount is not None:
             found.append(Evidence(Intent.BUDGET, 3, reading.amount[0], "an amount of money"))
+        found.extend(
+            Evidence(Intent.COMPARE, 6, said.start, "a period over the one before")
+            for said in reading.times
+            if said.is_over
+        )
         found.extend(
             Evidence(Intent.FORECAST, 5, said.start, "a time that is to come")
             for said in reading.times
@@ -327,7 +314,10 @@ def _best(found: Sequence[Evidence]) -> list[Intent]:
     for one in found:
         score[one.intent] = max(score.get(one.intent, 0), one.weight)
         first[one.intent] = min(first.get(one.intent, one.at), one.at)
+    asks_why = score.get(Intent.EXPLAIN_CHANGE, 0) >= _WHY
     for stronger, weaker in _OVERRULES:
+        if stronger is Intent.COMPARE and asks_why:
+            continue
         if score.get(stronger, 0) >= _SURE:
             score.pop(weaker, None)
     topics: list[Intent] = [
@@ -349,6 +339,7 @@ _OVERRULES: Final = (
     (Intent.BUDGET, Intent.FORECAST),
     (Intent.CACHE, Intent.EXPLAIN_CHANGE),
     (Intent.COMPARE, Intent.EXPLAIN_CHANGE),
+    (Intent.TOP, Intent.EXPLAIN_CHANGE),
     (Intent.ANOMALY, Intent.EXPLAIN_CHANGE),
     (Intent.FORECAST, Intent.EXPLAIN_CHANGE),
 )
@@ -369,10 +360,10 @@ def _kept(order: list[Intent], asked: set[Intent]) -> list[Intent]:
 def metric_of(reading: Reading, judge: Judge, intents: Sequence[Intent]) -> Metric | None:
     """What is counted, where the question says so."""
     words = [reading.word(at) for at in range(len(reading.tokens))]
-    is_rate = "hit" in words and "rate" in words
+    is_rate = "hit" in words and ("rate" in words or "ratio" in words)
     if is_rate or "hitrate" in words or ("hits" in words and reading.has(C.CACHE)):
         return Metric.CACHE_HIT_RATE
-    if Intent.WASTE in intents or Intent.PRICES in intents:
+    if {Intent.WASTE, Intent.PRICES, Intent.COVERAGE} & set(intents):
         return None
     metrics = {
         C.TOKENS: Metric.TOKENS, C.REQUESTS: Metric.REQUESTS, C.LATENCY: Metric.LATENCY,
@@ -381,7 +372,10 @@ def metric_of(reading: Reading, judge: Judge, intents: Sequence[Intent]) -> Metr
     named = [
         (metrics[concept], at)
         for at, concept in enumerate(reading.concepts)
-        if concept in metrics and not judge.is_per_tokens(at)
+        if concept in metrics
+        and not judge.is_per_tokens(at)
+        and reading.concept(at - 1) is not C.CACHE
+        and reading.word(at - 1) != "per"
     ]
     if "slowest" in words or "fastest" in words:
         return Metric.LATENCY

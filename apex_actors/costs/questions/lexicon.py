@@ -86,32 +86,31 @@ UNANSWERABLE: Final[Mapping[Concept, str]] = MappingProxyType({
 _WORDS: Mapping[Concept, str] = {
     C.COST: "cost costs costing spend spends spending spendings spent expense expenses expenditure "
     "expenditures bill bills billed billing invoice invoices money pay paid pays payed paying "
-    "charge charged charges burn burned burning burnt expensive pricey costly outlay",
+    "charge charged charges burn burned burning burnt expensive pricey costly outlay damage",
     C.TOKENS: "token tokens",
     C.REQUESTS: "request requests call calls query queries",
     C.LATENCY: "latency latencies slow slower fast faster speed ttft response responsiveness "
     "duration",
     C.ERRORS: "error errors failure failures failing",
     C.SUM: "total totals sum overall overview summary summarize summarise report reports analyze "
-    "analyse analysis analyzed figures numbers statistics stats dashboard amount go goes "
-    "going",
+    "analyse analysis analyzed figures numbers statistics stats dashboard amount",
     C.SPLIT: "breakdown break broken split splitted splits distribution distributed divided divide "
-    "share shares shared allocation allocated segmented grouped group composition",
+    "share shares shared percentage percent proportion allocation allocated segmented grouped group composition",
     C.MOST: "top most biggest largest highest costliest priciest heaviest greatest main major rank "
-    "ranked ranking leading worst slowest",
+    "ranked ranking leading worst slowest order ordered sort sorted",
     C.LEAST: "least cheapest lowest smallest fastest fewest",
-    C.TREND: "trend trends trending develop developed developing development evolve evolved "
+    C.TREND: "trend trends trending develop developed developing evolve evolved "
     "evolution growing grow graph plot chart curve timeline history historical progression daily "
     "weekly monthly hourly",
     C.COMPARE: "compare compared comparing comparison versus vs against difference differences "
-    "differ than beside",
+    "differ than beside side",
     C.WHY: "why reason reasons cause causes caused explain explanation explains driver drivers "
     "drove drives driving",
     C.CHANGE: "increase increased increases increasing rise rose risen rising jump jumped drop "
     "dropped fall fell fallen falling decrease decreased change changed changes surge surged climb "
     "climbed grew higher lower went up down high low hike",
     C.ANOMALY: "anomaly anomalies anomalous spike spikes spiked spiking unusual unusually strange "
-    "weird outlier outliers abnormal odd oddities suspicious irregular irregularities unexpected",
+    "weird outlier outliers abnormal odd oddities suspicious ordinary irregular irregularities unexpected",
     C.FORECAST: "forecast forecasts forecasted predict predicted prediction predictions project "
     "projected projection projections expect expected estimate estimated land outlook runrate",
     C.WILL: "will gonna",
@@ -157,6 +156,7 @@ _WORDS: Mapping[Concept, str] = {
     "year years fortnight weekend weekends last past previous prior next coming current ago so far "
     "recent recently lately currently date time ever period periods half end start beginning "
     "first second third fourth rest monday tuesday wednesday thursday friday saturday sunday "
+    "mondays tuesdays wednesdays thursdays fridays saturdays sundays weekday weekdays "
     "january february april june july august september october november december ytd mtd "
     "qtd wtd begin earlier later onwards always lifetime entire whole rolling trailing",
     C.FACET: "model models provider providers vendor vendors feature features product products "
@@ -172,11 +172,11 @@ _WORDS: Mapping[Concept, str] = {
     "lets me boss chief cfo ceo cto manager finance board meeting controller slides kindly "
     "again quick quickly apart question here way ways possible possibly able maybe perhaps "
     "idea ideas mean means say says got gets make makes put take taken looks happen happens "
-    "happening doing done work works working pays paying off biggie per million million thousand thousands "
+    "happening doing done work works working pays paying off biggie bad together produce consume consumes generate eat eats eating behind suggest suggestion suggestions fat go goes going gone per million million thousand thousands "
     "average avg mean median rate ratio count counts number numbers value values id ids details "
     "detail info information terms each single things thing stuff situation right wrong still "
     "currently actual per anyway dont doesnt didnt isnt arent whats hows wheres cant wont yes yeah "
-    "sure fine great cool nice bro guys folks folk man mate sir madam im ive id were id hello "
+    "sure fine great cool nice bro guys folks folk sir madam im ive id were id hello "
     "which's account accounts monitor track tracking seem seems "
     "through accross drill deeper deep into more as well nor too best practices "
     "problem problems issue issues topic out keep kept understand understanding interested "

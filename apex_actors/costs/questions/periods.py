@@ -54,17 +54,6 @@ class Period:
             self, first=shift(self.first, -days), end=min(shift(self.end, -days), self.first)
         )
 
-    def year_before(self) -> "Period":
-        """The same days of the year before."""
-        return replace(
-            self, first=_same_day(self.first, -12), end=_same_day(self.end, -12), hours=None
-        )
-
-    @property
-    def days(self) -> int:
-        """How many local days."""
-        return (self.end - self.first).days
-
 
 @dataclass(frozen=True, slots=True)
 class Calendar:

@@ -75,6 +75,13 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
+class CostUnit(StrEnum):
+    """What a cost, or a number of tokens, is divided by."""
+
+    REQUEST = "request"
+    THOUSAND_OUTPUT_TOKENS = "thousand_output_tokens"
+
+
 class By(_Value):
     """One dimension of a breakdown."""
 
@@ -132,6 +139,9 @@ class Question(_Value):
     is_least_first: bool = False
     """Whether the smallest come first in a top list."""
     granularity: Granularity | None = None
+    """Length of the steps of a trend; of a top list without dimensions: what is ranked."""
+    unit: CostUnit | None = None
+    """What the figure is divided by."""
     budget: Amount | None = None
     budget_name: str | None = None
     session_id: str | None = None

@@ -45,7 +45,13 @@ def ranges(
     named = [said for said in reading.times if not said.is_relative]
     if horizon is not None:
         named = [said for said in named if said is not horizon[0]]
-    periods = [past for said in named if (past := calendar.past(said.period)) is not None]
+    whole = [
+        calendar.around(said.period.unit)
+        if said.is_future and Intent.BUDGET in intents and not said.is_to_come
+        else said.period
+        for said in named
+    ]
+    periods = [past for period in whole if (past := calendar.past(period)) is not None]
     ends = [said.ends for said in named if said.ends is not None]
     is_pair = Intent.EXPLAIN_CHANGE in intents or (Intent.COMPARE in intents and not has_sides)
     carried = None
@@ -61,10 +67,17 @@ def ranges(
     if not periods:
         periods = [carried or _default(reading, intents)]
     main = periods[-1]
+    relative = [said.period.unit for said in reading.times if said.is_relative]
+    if relative and not is_pair:
+        main = _before(calendar, main, relative[0])
     other = None
     if is_pair:
         earlier = [period for period in periods if period.first < main.first]
-        other = earlier[0] if earlier else _before(reading, main)
+        other = (
+            earlier[0]
+            if earlier
+            else _before(calendar, main, relative[0] if relative else Unit.SPAN)
+        )
         if not earlier:
             reading.assume(f"I compared with {calendar.range(other)}.")
     elif len(periods) > 1:
@@ -77,13 +90,11 @@ def ranges(
     )
 
 
-def _before(reading: Reading, main: Period) -> Period:
-    words = {token.word for token in reading.tokens}
-    if "year" in words and {"last", "previous", "before"} & words and main.unit is not Unit.YEAR:
-        relative = [said for said in reading.times if said.is_relative]
-        if relative:
-            return main.year_before()
-    return main.before()
+def _before(calendar: Calendar, main: Period, unit: Unit) -> Period:
+    """`the week before` a period; without a unit, the period of its own kind before it."""
+    if unit is Unit.SPAN or main.hours is not None:
+        return main.before()
+    return calendar.around(unit, -1, main.first)
 
 
 def are_apart(reading: Reading) -> bool:

@@ -31,6 +31,8 @@ class Reading:
     times: list[Said] = field(default_factory=list)
     by: list[tuple[int, By]] = field(default_factory=list)
     granularity: tuple[int, Granularity] | None = None
+    asks_which_step: bool = False
+    """Whether one step of time is asked for: `which day was the most expensive`."""
     amount: tuple[int, Amount] | None = None
     budget_name: str | None = None
     limit: int | None = None

@@ -163,6 +163,15 @@ def _granularity(reading: Reading) -> None:
         found = _GRANULARITIES.get(reading.word(at))
         if found is None:
             continue
+        if reading.word(at - 1) in {"which", "what"} and reading.has(C.MOST, C.LEAST, C.COST):
+            reading.granularity = (at, found)
+            reading.asks_which_step = reading.has(C.MOST, C.LEAST)
+            reading.take(at, at + 1)
+            return
+        if (reading.word(at + 1), reading.word(at + 2)) == ("by", reading.word(at)):
+            reading.granularity = (at, found)  # day by day
+            reading.take(at, at + 3)
+            return
         is_adverb = reading.word(at).endswith("ly")
         if is_adverb or reading.concept(at - 1) is C.EACH or reading.word(at - 1) == "a":
             if reading.word(at - 1) == "a" and reading.word(at + 1) in {"ago", "back"}:
@@ -225,6 +234,9 @@ def _amount(reading: Reading) -> None:
         if token.kind is not Kind.NUMBER or reading.taken[at]:
             continue
         value, end = _decimal(reading, at)
+        if reading.word(end) == "%" and reading.has(C.BUDGET):
+            reading.take(at, end + 1)  # how much of a budget is used is computed, not believed
+            continue
         if value is None:
             continue
         start = at
@@ -330,6 +342,10 @@ def _is_wanted(reading: Reading, at: int, facet: Facet) -> bool:  # noqa: PLR091
         reading.concept(before) is C.EACH and reading.word(before) != "by"
     ):
         return False
+    if facet is Facet.MODEL and any(
+        match.end == at and match.facets == (Facet.PROVIDER,) for match in reading.matches
+    ):
+        return False  # "openai models" are those of the provider
     if reading.concept(before) in asks or reading.word(before) in {"which", "what"}:
         return True
     if any(reading.concept(near) in asks for near in range(max(0, at - 3), at)):

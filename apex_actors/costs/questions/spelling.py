@@ -69,12 +69,15 @@ class Speller:
                     nearest, found = slips, [candidate]
                 elif slips == nearest <= limit:
                     found.append(candidate)
-        same_start = [candidate for candidate in found if candidate[0] == word[0]]
-        best = same_start or found
+        best = [candidate for candidate in found if candidate[0] == word[0]] or found
         if len(best) > 1:
             # Letters swapped or left out are likelier slips than letters that are other ones.
             best = [one for one in best if sorted(one) == sorted(word)] or best
         return best[0] if len(best) == 1 else None
+
+
+def _consonants(word: str) -> str:
+    return "".join(char for char in word if char not in "aeiouy")
 
 
 def _letters(word: str) -> int:
@@ -86,8 +89,12 @@ def _letters(word: str) -> int:
 
 def _is_plausible(word: str, candidate: str) -> bool:
     """A short word has letters swapped, or one left out; other slips would make it any word."""
-    if len(word) >= _FIVE:
-        return True
     if sorted(word) == sorted(candidate):
         return True
-    return len(word) > SHORTEST and len(candidate) == len(word) + 1 and candidate[0] == word[0]
+    if len(word) >= _FIVE:
+        return word[0] == candidate[0]
+    is_longer = len(candidate) == len(word) + 1 and candidate[0] == word[0]
+    if len(word) > SHORTEST:
+        return is_longer
+    # "usr": of three letters, only a vowel is left out.
+    return is_longer and candidate[-1] == word[-1] and _consonants(word) == _consonants(candidate)

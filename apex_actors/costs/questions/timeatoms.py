@@ -41,6 +41,7 @@ class Atom:
     is_future: bool = False
     is_relative: bool = False
     is_yearless: bool = False
+    is_over: bool = False
     ends: tuple[Period, Period] | None = None
 
 
@@ -77,7 +78,7 @@ class TimeAtoms:
     def _atom(self, at: int) -> Atom | None:
         for rule in (
             self._iso, self._dotted, self._slashed, self._named_day, self._ago, self._named_month,
-            self._to_date, self._quarter, self._half, self._always, self._before_last,
+            self._over, self._to_date, self._quarter, self._half, self._always, self._before_last,
             self._last_of, self._this, self._next, self._edge, self._day_word, self._week_of,
             self._weekday, self._year, self._the_one_before,
         ):  # fmt: skip
@@ -283,6 +284,22 @@ class TimeAtoms:
             end = at + 3 + joined.count("-")
         return Atom(self._so_far(unit), end)
 
+    def _over(self, at: int) -> Atom | None:
+        """`month over month`, `week-over-week`, `YoY`."""
+        shorts = {"qoq": Unit.QUARTER, "yoy": Unit.YEAR}
+        unit, end = shorts.get(self._word(at)), at + 1
+        if unit is None:
+            unit = UNITS.get(self._word(at))
+            words: list[str] = []
+            while end < at + 5 and len(words) < 2:  # noqa: PLR2004 - "over", and the unit again
+                words += [self._word(end)] if self._word(end) != "-" else []
+                end += 1
+            if unit in {None, Unit.HOUR} or words != ["over", self._word(at)]:
+                return None
+        if unit is None:
+            return None
+        return Atom(self._so_far(unit), end, is_over=True)
+
     def _so_far(self, unit: Unit) -> Period:
         whole = self._calendar.around(unit)
         return self._calendar.past(whole) or whole
@@ -361,6 +378,8 @@ class TimeAtoms:
 
     def _last_of(self, at: int) -> Atom | None:  # noqa: PLR0911 - a table
         word = self._word(at)
+        if word == "l" and self._glued(at + 1) and self._glued(at + 2):
+            word = "last"  # L7D, L30D
         if word not in LAST | PAST:
             return None
         count, after = self._count(at + 1)
@@ -442,7 +461,7 @@ class TimeAtoms:
             return self._on(period.first, whole.end)
         if period.end > self._calendar.tomorrow:
             first = max(period.first, self._calendar.today)
-            return Atom(Period(first, period.end, Unit.SPAN), whole.end, is_future=True)
+            return Atom(Period(first, period.end, period.unit), whole.end, is_future=True)
         return self._on(shift(period.end, -1), whole.end)
 
     def _day_word(self, at: int) -> Atom | None:
@@ -479,7 +498,7 @@ class TimeAtoms:
         if name not in WEEKDAYS:
             return None
         before = self._tokens[at - 1].word if at else ""
-        if name in AMBIGUOUS and before not in BEFORE_A_TIME:
+        if before in {"every", "each"} or (name in AMBIGUOUS and before not in BEFORE_A_TIME):
             return None
         week = self._last_of(at + 1) or self._this(at + 1)
         if week is not None and week.period.unit is Unit.WEEK:
@@ -504,4 +523,9 @@ class TimeAtoms:
         is_previous = words[0] in LAST and words[1] == "period"
         if not (is_before or is_previous):
             return None
-        return Atom(self._calendar.around(Unit.DAY, -1), start + 2, is_relative=True)
+        unit = UNITS.get(words[0], Unit.SPAN)
+        if unit is Unit.HOUR:
+            return None
+        before = self._calendar.around(Unit.DAY if unit is Unit.SPAN else unit, -1)
+        period = Period(before.first, before.end, unit)
+        return Atom(period, start + 2, is_relative=True)

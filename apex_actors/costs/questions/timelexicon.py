@@ -21,9 +21,9 @@ WEEKDAYS: Final = {
     name: number
     for number, names in enumerate(
         (
-            "monday mon mondays", "tuesday tue tues tuesdays", "wednesday wed wednesdays",
-            "thursday thu thur thurs thursdays", "friday fri fridays",
-            "saturday sat saturdays", "sunday sun sundays",
+            "monday mon", "tuesday tue tues", "wednesday wed",
+            "thursday thu thur thurs", "friday fri",
+            "saturday sat", "sunday sun",
         )
     )
     for name in names.split()

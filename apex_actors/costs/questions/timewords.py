@@ -23,6 +23,8 @@ class Said:
     """It is the period before another one that the question or the thread names."""
     is_yearless: bool = False
     """A month or quarter whose year is not said: of what is to come, it is the next one."""
+    is_over: bool = False
+    """It is to be compared with the one before it: `month over month`."""
     ends: tuple[Period, Period] | None = None
     """The months, weeks, quarters or years at both ends of a span, which may be meant to be compared."""
     assumption: str | None = None
@@ -57,12 +59,24 @@ class TimeWords(TimeAtoms):
         period = atom.period
         to_come = period.hours is None and period.first > self._calendar.today
         return Said(
-            start, end, period, atom.is_future or to_come, to_come, atom.is_relative,
-            atom.is_yearless, atom.ends, atom.assumption,
-        )  # fmt: skip
+            start,
+            end,
+            period,
+            is_future=atom.is_future or to_come,
+            is_to_come=to_come,
+            is_relative=atom.is_relative,
+            is_yearless=atom.is_yearless,
+            is_over=atom.is_over,
+            ends=atom.ends,
+            assumption=atom.assumption,
+        )
 
     def _plain(self, at: int) -> Said | None:
-        atom = self._atom(at)
+        days = self._days_of_month(at, at, TO - {"and", "up"})
+        if days is not None:
+            return days
+        is_ordinal = self._word(at) in {"the", "on"}
+        atom = self._day_number(at) if is_ordinal else self._atom(at)
         if atom is None:
             return None
         later = self._range_end(at, atom)
@@ -78,10 +92,20 @@ class TimeWords(TimeAtoms):
             return None
         if first.period.unit in {Unit.HOUR, Unit.SPAN}:
             return None
-        last = self._atom(self._skip(first.end + 1, SMALL))
+        after = self._skip(first.end + 1, SMALL)
+        last = self._atom(after) or self._same_month(first, after)
         if last is None or last.is_relative:
             return None
         return self._span(at, first, last)
+
+    def _same_month(self, first: Atom, at: int) -> Atom | None:
+        """`Nov 3-9`: the second day is of the month of the first."""
+        day = self._number(at)
+        start = first.period.first
+        if day is None or first.period.unit is not Unit.DAY or day <= start.day:
+            return None
+        last = day_of(start.year, start.month, day)
+        return None if last is None else self._on(last, self._ordinal_end(at))
 
     def _span(self, at: int, first: Atom, last: Atom) -> Said | None:
         start, end = first.period, last.period

@@ -11,6 +11,7 @@ MAX_TOKENS = 300
 _PIECE = re.compile(
     r"(?P<word>[^\W\d_]+(?:['\u2019\u0060][^\W\d_]+)*)|(?P<number>\d+)|(?P<sign>\S)"
 )
+_SHORT_WITHOUT = re.compile(r"\bw/o\b", re.IGNORECASE)
 _APOSTROPHE = re.compile(r"['\u2019\u0060]")
 
 
@@ -43,7 +44,7 @@ class Token:
 
 def tokenize(text: str) -> list[Token]:
     """The tokens of a text, at most `MAX_TOKENS + 1` of them."""
-    normal = unicodedata.normalize("NFKC", text)
+    normal = _SHORT_WITHOUT.sub("without", unicodedata.normalize("NFKC", text))
     tokens: list[Token] = []
     end = 0
     for match in _PIECE.finditer(normal):
