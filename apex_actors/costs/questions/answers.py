@@ -115,8 +115,9 @@ def _wishes(reading: Reading, judge: Judge, previous: Question | None) -> _Wishe
 
 def _is_beyond(reading: Reading, found: Sequence[Target], intents: Sequence[Intent]) -> bool:
     """Whether it asks for what no intent can answer."""
-    if reading.amount is not None and Intent.BUDGET not in intents:
-        return True  # a threshold: nothing is filtered by what it costs
+    is_threshold = Intent.BUDGET not in intents or reading.by or _unit(reading) is not None
+    if reading.amount is not None and is_threshold:
+        return True  # nothing is filtered by what it costs
     # A team and a feature, say, can't be set side by side.
     says_sides = any(reading.word(at) in _SIDE_WORDS for at in reading.free_words())
     return says_sides and Intent.COMPARE not in intents and len(found) > 1

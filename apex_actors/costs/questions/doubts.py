@@ -77,6 +77,8 @@ def _is_lesson(reading: Reading, at: int, words: tuple[str, str, str]) -> bool:
     """`who is ...`, `what is a token`, `how do I call ...`."""
     if words[0] == "who" and words[1] in {"is", "was", "are"} and words[2] != "you":
         return not reading.has(C.COST, C.TOKENS, C.REQUESTS, C.MOST, C.LEAST)
+    if words[:2] in {("how", "does"), ("how", "do")} and reading.tokens[-1].word == "work":
+        return True
     if words[0] in {"is", "are"} and words[1] in {"a", "an"}:
         return reading.concept(at + 2) in {C.TOKENS, C.REQUESTS, C.CACHE, C.BUDGET}
     verb = at + 2 if words[:2] == ("how", "to") else at + 3

@@ -172,7 +172,7 @@ _WORDS: Mapping[Concept, str] = {
     "lets me boss chief cfo ceo cto manager finance board meeting controller slides kindly "
     "again quick quickly apart question here way ways possible possibly able maybe perhaps "
     "idea ideas mean means say says got gets make makes put take taken looks happen happens "
-    "happening doing done work works working pays paying off biggie bad together produce consume consumes generate eat eats eating behind suggest suggestion suggestions fat go goes going gone per million million thousand thousands "
+    "happening doing done work works working pays paying off biggie bad leave leaving detect detected identify spot together produce consume consumes generate eat eats eating behind suggest suggestion suggestions fat go goes going gone per million million thousand thousands "
     "average avg mean median rate ratio count counts number numbers value values id ids details "
     "detail info information terms each single things thing stuff situation right wrong still "
     "currently actual per anyway dont doesnt didnt isnt arent whats hows wheres cant wont yes yeah "

@@ -11,6 +11,10 @@ FIRST_YEAR = 2000
 LAST_YEAR = 2099
 """Years outside of these are numbers of something else; records are of these years too."""
 
+_LOW_YEAR = 1990
+_HIGH_YEAR = 2110
+"""Where the ends of periods are held, so that no count of units leads out of the calendar."""
+
 
 class Unit(Enum):
     """What a period is one or several of; tells which period is the one before."""
@@ -108,7 +112,7 @@ class Calendar:
     def past(self, period: Period) -> Period | None:
         """What of a period has begun: up to the end of today; None for one that is all to come."""
         if period.hours is not None:
-            return period
+            return period if period.hours[0] < self.now else None
         if period.first > self.today:
             return None
         return replace(period, end=min(period.end, self.tomorrow))
@@ -164,8 +168,8 @@ class Calendar:
 
 
 def shift(day: date, days: int) -> date:
-    """A day so many days later, held within the years that records can have."""
-    low, high = date(FIRST_YEAR, 1, 1), date(LAST_YEAR, 12, 31)
+    """A day so many days later, held within the calendar."""
+    low, high = date(_LOW_YEAR, 1, 1), date(_HIGH_YEAR, 12, 31)
     if abs(days) > (high - low).days:
         return low if days < 0 else high
     return min(max(day + timedelta(days=days), low), high)
@@ -174,7 +178,7 @@ def shift(day: date, days: int) -> date:
 def add_months(first: date, months: int) -> date:
     """The first day of the month so many months later."""
     index = first.year * 12 + first.month - 1 + months
-    index = min(max(index, FIRST_YEAR * 12), LAST_YEAR * 12 + 11)
+    index = min(max(index, _LOW_YEAR * 12), _HIGH_YEAR * 12 + 11)
     return date(index // 12, index % 12 + 1, 1)
 
 
@@ -189,5 +193,5 @@ def day_of(year: int, month: int, day: int) -> date | None:
         return None
     try:
         return date(year, month, day)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -56,7 +56,7 @@ def ranges(
     is_pair = Intent.EXPLAIN_CHANGE in intents or (Intent.COMPARE in intents and not has_sides)
     carried = None
     if previous is not None and previous.is_time_named:
-        carried = calendar.period(previous.time_range)
+        carried = calendar.past(calendar.period(previous.time_range))
     if is_pair and len(ends) == 1 and len(periods) == 1:
         periods = [past for end in ends[0] if (past := calendar.past(end)) is not None]
     is_one_side = len(periods) == 1 and len(named) == 1
@@ -78,7 +78,9 @@ def ranges(
             if earlier
             else _before(calendar, main, relative[0] if relative else Unit.SPAN)
         )
-        if not earlier:
+        if other.end <= other.first:
+            other = None  # nothing is before the beginning of the calendar
+        elif not earlier:
             reading.assume(f"I compared with {calendar.range(other)}.")
     elif len(periods) > 1:
         main = Period(min(one.first for one in periods), main.end, Unit.SPAN)

@@ -299,7 +299,7 @@ def _facets(reading: Reading) -> None:
         if spelt is not None:
             key, end = spelt
             if not _beside_a_match(reading, at, end, Facet.TAG) and (
-                reading.concept(at) is None or reading.concept(at - 1) is C.EACH
+                reading.concept(at) is None or end > at + 1 or reading.concept(at - 1) is C.EACH
             ):
                 reading.by.append((at, By(facet=Facet.TAG, tag_key=key)))
             tagged = reading.word(end) in {"tag", "tags"}
@@ -360,7 +360,8 @@ def _is_wanted(reading: Reading, at: int, facet: Facet) -> bool:  # noqa: PLR091
         return True
     if reading.word(before) in {"over", "between", "among"}:
         return reading.has(C.SPLIT)
-    return is_plural and reading.concept(before) is not C.PREPOSITION
+    is_of_all = reading.word(at - 1) == "all"
+    return is_plural and (is_of_all or reading.concept(before) is not C.PREPOSITION)
 
 
 def _limit(reading: Reading) -> None:

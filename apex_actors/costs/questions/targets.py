@@ -14,6 +14,9 @@ C = Concept
 _LINKS = frozenset(
     {"of", "for", "from", "in", "counting", "including", "any", "requests", "to", "by"}
 )
+_EXCLUDING = frozenset(
+    {("other", "than"), ("apart", "from"), ("leave", "out"), ("leaving", "out"), ("left", "out")}
+)
 _LIST = frozenset({",", "and", "or", "&", "/", "+"})
 
 
@@ -77,9 +80,7 @@ def _is_excluded(reading: Reading, start: int) -> bool:
         return True
     if word == "but":
         return before in {"everything", "all", "anything", "everyone"}
-    return (before, word) in {("other", "than"), ("apart", "from")} or (
-        word == "apart" and reading.word(at + 1) == "from"
-    )
+    return (before, word) in _EXCLUDING or (word == "apart" and reading.word(at + 1) == "from")
 
 
 def filters(found: Sequence[Target]) -> tuple[Filter, ...]:

@@ -131,7 +131,7 @@ class TimeAtoms:
         week = self._number(at)
         try:
             first = date.fromisocalendar(year, week or 0, 1)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return Atom(self._calendar.around(Unit.WEEK, day=first), at + 1)
 
@@ -444,6 +444,9 @@ class TimeAtoms:
     def _edge(self, at: int) -> Atom | None:
         """`end of June`, `start of the month`, `rest of the year`."""
         edge = self._word(at)
+        unit = UNITS.get(edge)
+        if unit not in {None, Unit.HOUR} and self._word(at + 1) == "end":
+            return self._end_of(Atom(self._calendar.around(unit), at + 2))
         if edge not in {"end", "start", "beginning", "begin", "rest", "remainder"}:
             return None
         after = self._skip(at + 1, SMALL | {"this"})
@@ -459,6 +462,11 @@ class TimeAtoms:
         period = whole.period
         if edge in {"start", "beginning", "begin"}:
             return self._on(period.first, whole.end)
+        return self._end_of(whole)
+
+    def _end_of(self, whole: Atom) -> Atom:
+        """The days that are left of it or, where it is over, its last one."""
+        period = whole.period
         if period.end > self._calendar.tomorrow:
             first = max(period.first, self._calendar.today)
             return Atom(Period(first, period.end, period.unit), whole.end, is_future=True)

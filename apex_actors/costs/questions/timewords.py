@@ -199,7 +199,7 @@ class TimeWords(TimeAtoms):
 
     def _before(self, at: int) -> Said | None:
         word = self._word(at)
-        if word not in {"before", "until", "till", "through", "thru"} and not (
+        if word not in {"before", "until", "till"} and not (
             word == "up" and self._word(at + 1) in {"to", "until"}
         ):
             return None

@@ -12,12 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from question_kit.asking import ask, difference
 from question_kit.examples import EXAMPLES
+from question_kit.fourth_look import FOURTH_LOOK
 from question_kit.held_back import HELD_BACK
 from question_kit.rows import Example, Refusal, Row, Talk
 from question_kit.second_look import SECOND_LOOK
 from question_kit.third_look import THIRD_LOOK
 
-ALL = (*EXAMPLES, *HELD_BACK, *SECOND_LOOK, *THIRD_LOOK)
+ALL = (*EXAMPLES, *HELD_BACK, *SECOND_LOOK, *THIRD_LOOK, *FOURTH_LOOK)
 
 
 def rows(examples: tuple[Example, ...]) -> Iterator[Row | Refusal]:
@@ -49,7 +50,7 @@ def test_there_are_enough_examples():
     refusals = [row for row in rows(ALL) if isinstance(row, Refusal)]
 
     assert len(texts) >= 180
-    assert len(list(rows((*HELD_BACK, *SECOND_LOOK, *THIRD_LOOK)))) * 2 >= len(texts)
+    assert len(list(rows((*HELD_BACK, *SECOND_LOOK, *THIRD_LOOK, *FOURTH_LOOK)))) * 2 >= len(texts)
     assert len(refusals) >= 25
 
 

@@ -16,12 +16,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from question_kit.asking import EXTENT, NOW, READER, VOCABULARY, ZONE, ask, shown
 from question_kit.examples import EXAMPLES
+from question_kit.fourth_look import FOURTH_LOOK
 from question_kit.held_back import HELD_BACK
 from question_kit.rows import Row
 from question_kit.second_look import SECOND_LOOK
 from question_kit.third_look import THIRD_LOOK
 
-ROWS = [row for row in (*EXAMPLES, *HELD_BACK, *SECOND_LOOK, *THIRD_LOOK) if isinstance(row, Row)]
+ROWS = [
+    row
+    for row in (*EXAMPLES, *HELD_BACK, *SECOND_LOOK, *THIRD_LOOK, *FOURTH_LOOK)
+    if isinstance(row, Row)
+]
 
 NAMES = [name for _, _, name in VOCABULARY.names()]
 PIECES = st.one_of(
