@@ -6,8 +6,15 @@ from datetime import date
 from itertools import islice
 from typing import BinaryIO, Final, TypeAlias
 
-from apex_actors.costs.importers import ImportOptions, RejectedRow, Row, open_usage_file
+from apex_actors.costs.importers import (
+    FileFormat,
+    ImportOptions,
+    RejectedRow,
+    Row,
+    open_usage_file,
+)
 from apex_actors.costs.prices import PriceCatalogue
+from apex_actors.costs.records import Grain
 from apex_actors.costs.sample import sample_records
 from apex_actors.storage.usage_copy import copy_line
 
@@ -18,6 +25,10 @@ MAX_KEPT_REJECTS: Final = 10_000
 """Refused rows that are kept with line and reason; beyond it they are only counted."""
 
 SAMPLE_FORMAT: Final = "sample"
+
+REQUESTS: Final = "requests"
+TRACE: Final = "trace"
+_TRACES: Final = frozenset({FileFormat.AZURE_TRACE, FileFormat.MOONCAKE_TRACE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Opened:
 
     format: str
     reason: str
+    source_kind: str
+    """Whose word it is: requests, usage_report, cost_report or trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,8 @@ class Encoded:
     """How many rows have been read; line and reason of those that were refused."""
 
     accepted: int = 0
+    buckets: int = 0
+    """Of these, rows that stand for many requests."""
     rejected: int = 0
     rejects: tuple[tuple[int, str], ...] = ()
 
@@ -73,7 +88,7 @@ def encode(
     """
     opened, rows = _open(source, file)
     yield opened
-    accepted = rejected = 0
+    accepted = buckets = rejected = 0
     rejects: list[tuple[int, str]] = []
     while batch := list(islice(rows, BATCH_ROWS)):
         lines: list[str] = []
@@ -83,20 +98,22 @@ def encode(
                 if len(rejects) < MAX_KEPT_REJECTS:
                     rejects.append((row.line, row.reason))
             else:
+                buckets += row.grain is Grain.BUCKET
                 lines.append(copy_line(row, import_id=import_number, catalogue=catalogue))
         accepted += len(lines)
         yield "".join(lines).encode()
-    yield Encoded(accepted, rejected, tuple(rejects))
+    yield Encoded(accepted, buckets, rejected, tuple(rejects))
 
 
 def _open(source: ImportSource, file: BinaryIO | None) -> tuple[Opened, Iterator[Row]]:
     if isinstance(source, SampleSource):
         rows = iter(sample_records(source.today, tenant=source.tenant))
-        return Opened(SAMPLE_FORMAT, "shipped with apex_actors"), rows
+        return Opened(SAMPLE_FORMAT, "shipped with apex_actors", REQUESTS), rows
     if file is None:
         raise TypeError("a source of this kind needs its file")
     usage_file = open_usage_file(
         file, tenant=source.tenant, options=source.options, max_bytes=source.max_bytes
     )
     detection = usage_file.detection
-    return Opened(detection.format.value, detection.reason), usage_file.rows
+    kind = TRACE if detection.format in _TRACES else REQUESTS
+    return Opened(detection.format.value, detection.reason, kind), usage_file.rows

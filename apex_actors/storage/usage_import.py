@@ -10,16 +10,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.summary import share
+from apex_actors.storage import tenants
+from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Connection
 from apex_actors.storage.sql import load_queries
 from apex_actors.storage.usage_encoding import Encoded, ImportSource, Opened, encode
+from apex_actors.storage.usage_sources import Covered
 from apex_actors.storage.work import WorkRunner
 
 QUERIES = load_queries("usage_import")
 
 
 class ImportSummary(BaseModel):
-    """What an import did. Money is US dollars, exact, of the rows that were new."""
+    """What an import did. Money is US dollars, exact, of the rows that were new or replaced others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,8 +35,12 @@ class ImportSummary(BaseModel):
     rows: int
     """Rows of the file, refused ones too."""
     inserted: int
+    replaced: int = 0
+    """Buckets that were there with another value, which this one took the place of."""
     duplicates: int
     """Rows that were there already; nothing was changed for them."""
+    covered: tuple[Covered, ...] = ()
+    """What does not count, because another source tells of the same days; it only reconciles."""
     rejected: int
     first_rejects: tuple[tuple[int, str], ...]
     """Line and reason of the first refused rows."""
@@ -83,7 +90,7 @@ async def import_rows(
     number: int = (await one(connection, "next_number"))["number"]
     async with aclosing(work.stream(encode, source, number, catalogue, file=file)) as encoded:
         opened: Opened = await anext(encoded)
-        await connection.execute(QUERIES["wait_for_other_imports"])
+        await tenants.wait_for_others(connection)
         batch = await one(
             connection,
             "insert_batch",
@@ -92,6 +99,7 @@ async def import_rows(
             name=source.name,
             format=opened.format,
             reason=opened.reason,
+            source_kind=opened.source_kind,
             price_version=catalogue.version,
             started_at=started_at,
         )
@@ -107,15 +115,30 @@ async def import_rows(
                 else:
                     await copy.write(data)
 
-    await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
-    version = await one(connection, "lock_tenant", tenant=source.tenant)
+    version = await tenants.lock(connection, source.tenant)
+    await sources.prepare(connection)
+    again, replaced = await _replace_buckets(connection, source.tenant, counted)
     merged = await one(connection, "merge_incoming", sign=1)
-    inserted: int = merged.pop("inserted")
-    if inserted:
+    owned: int = merged.pop("inserted")
+    moved = await sources.settle(connection, source.tenant)
+    if again or moved:
+        await sources.drop_empty(connection, source.tenant)
+    inserted = owned - again
+    if inserted or replaced or moved:
         # Nothing new leaves the version, and with it every cached answer, as it is.
-        version = await one(connection, "bump_data_version", tenant=source.tenant)
-    if inserted < counted.accepted:
+        version = await tenants.bump(connection, source.tenant)
+    if owned < counted.accepted:
         await connection.execute(QUERIES["keep_duplicates"])
+    await connection.execute(
+        QUERIES["count_batch"],
+        {
+            "number": number,
+            "rows": counted.accepted + counted.rejected,
+            "inserted": owned,
+            "duplicates": counted.accepted - owned,
+            "rejected": counted.rejected,
+        },
+    )
     await connection.execute(
         QUERIES["insert_rejects"],
         {
@@ -132,31 +155,41 @@ async def import_rows(
         reason=opened.reason,
         rows=counted.accepted + counted.rejected,
         inserted=inserted,
-        duplicates=counted.accepted - inserted,
+        replaced=replaced,
+        duplicates=counted.accepted - inserted - replaced,
+        covered=await sources.covered(connection, source.tenant, number) if moved else (),
         rejected=counted.rejected,
         first_rejects=counted.rejects[:10],
         price_version=catalogue.version,
-        data_version=version["data_version"],
+        data_version=version,
         started_at=started_at,
         finished_at=started_at,
         **merged,
     )
 
 
+async def _replace_buckets(
+    connection: Connection, tenant: str, counted: Encoded
+) -> tuple[int, int]:
+    """Take away the buckets that come again; how many, and how many of them have changed."""
+    if counted.buckets:
+        await connection.execute(QUERIES["drop_repeated_buckets"])
+    if not await sources.has_buckets(connection, tenant):
+        return 0, 0
+    found = await one(connection, "find_replaced")
+    if found["found"]:
+        await connection.execute(QUERIES["replace_counted"], {"sign": -1})
+        await connection.execute(QUERIES["replace_reconciling"], {"sign": 1})
+    return found["found"], found["changed"]
+
+
 async def finish(
     connection: Connection, summary: ImportSummary, *, finished_at: datetime
 ) -> ImportSummary:
-    """Writes the counts into the batch, in the same transaction."""
+    """Writes into the batch when it was finished, in the same transaction."""
     await connection.execute(
         QUERIES["finish_batch"],
-        {
-            "import_id": summary.import_id,
-            "rows": summary.rows,
-            "inserted": summary.inserted,
-            "duplicates": summary.duplicates,
-            "rejected": summary.rejected,
-            "finished_at": finished_at,
-        },
+        {"import_id": summary.import_id, "finished_at": finished_at},
     )
     return summary.model_copy(update={"finished_at": finished_at})
 
