@@ -22,6 +22,7 @@ from apex_actors.storage import usage_analysis as analysis
 from apex_actors.storage import usage_import as importing
 from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Database
+from apex_actors.storage.prices import own_prices
 from apex_actors.storage.usage_encoding import (
     SAMPLE_FORMAT,
     FileSource,
@@ -120,6 +121,11 @@ class UsageRepository:
             records = await sources.rebuild(connection, tenant)
             await tenants.bump(connection, tenant)
         return records
+
+    async def prices(self, tenant: str, catalogue: PriceCatalogue) -> PriceCatalogue:
+        """The catalogue as the tenant pays it: with its own prices, where it has any."""
+        async with self._database.connection() as connection:
+            return await own_prices(connection, tenant, catalogue)
 
     async def data_version(self, tenant: str) -> int:
         """Changes with every import that changed something; 0 before the first."""

@@ -13,6 +13,7 @@ from apex_actors.costs.summary import share
 from apex_actors.storage import tenants
 from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Connection
+from apex_actors.storage.prices import own_prices
 from apex_actors.storage.sql import load_queries
 from apex_actors.storage.usage_encoding import Encoded, ImportSource, Opened, encode
 from apex_actors.storage.usage_sources import Covered
@@ -82,11 +83,13 @@ async def import_rows(
     """Imports all rows of the source; the caller's transaction makes it one change.
 
     Reading, pricing and encoding are done by ``work``, so that the event loop stays free: it only
-    hands on what comes. Rows whose id the tenant has already are left alone.
+    hands on what comes. The tenant's own prices go before those of the catalogue. Rows whose id the
+    tenant has already are left alone.
 
     Raises UsageFileError when the source can't be read, and WorkError; the transaction must not be
     committed then.
     """
+    catalogue = await own_prices(connection, source.tenant, catalogue)
     number: int = (await one(connection, "next_number"))["number"]
     async with aclosing(work.stream(encode, source, number, catalogue, file=file)) as encoded:
         opened: Opened = await anext(encoded)

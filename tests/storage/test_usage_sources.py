@@ -333,7 +333,7 @@ VALUES = st.builds(
     files=st.lists(st.lists(VALUES, min_size=1, max_size=4), min_size=1, max_size=4), data=st.data()
 )
 async def test_after_undo_the_sums_are_as_if_the_import_had_never_been(
-    database, usage, imports, user_id, upload, files, data
+    database, imports, user_id, upload, files, data
 ):
     undone = data.draw(st.sets(st.sampled_from(range(len(files))), min_size=1))
     with_undo, without, whole = uuid4().hex, uuid4().hex, uuid4().hex
