@@ -249,6 +249,8 @@ class GatewayPart:
             cache=ResultCache(stores.cache),
             usage=stores.usage,
             imports=stores.imports,
+            prices=stores.prices,
+            sources=stores.sources,
             catalogue=parts.catalogue,
             announcer=parts.announcer,
             settings=settings.gateway.http,

@@ -10,6 +10,7 @@ from apex_actors.storage.cache import Cache
 from apex_actors.storage.database import Database
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.preferences import PreferenceStore
+from apex_actors.storage.prices import PriceStore
 from apex_actors.storage.revocations import RevocationStore
 from apex_actors.storage.run_records import RunRecords
 from apex_actors.storage.runs import RunStore
@@ -17,6 +18,7 @@ from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.threads import ThreadStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_imports import UsageImports
+from apex_actors.storage.usage_sources import UsageSources
 from apex_actors.storage.work import WorkRunner
 
 #: By how much the processes of an embedded PostgreSQL that import and analyse yield to others.
@@ -45,6 +47,8 @@ class Stores:
     revocations: RevocationStore = field(init=False)
     usage: UsageRepository = field(init=False)
     imports: UsageImports = field(init=False)
+    prices: PriceStore = field(init=False)
+    sources: UsageSources = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = EventLog(self.database)
@@ -56,6 +60,8 @@ class Stores:
         self.revocations = RevocationStore(self.database)
         self.usage = UsageRepository(self.database, bulk=self.bulk, work=self.importing)
         self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)
+        self.prices = PriceStore(self.database, bulk=self.bulk)
+        self.sources = UsageSources(self.database, bulk=self.bulk)
 
 
 def build_stores(
