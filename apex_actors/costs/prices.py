@@ -14,7 +14,7 @@ Both are `Unpriced` here.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
@@ -25,6 +25,7 @@ from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_sn
 from genai_prices.types import (
     ModelInfo,
     ModelPrice,
+    StartDateConstraint,
     TieredPrices,
     TimeOfDateConstraint,
 )
@@ -167,6 +168,26 @@ class PriceCatalogue:
                     listed.setdefault(info.id.lower(), []).append(f"{owner.id}/{info.id}")
         alike = get_close_matches(model.lower(), listed, n=limit, cutoff=0.5)
         return tuple(name for found in alike for name in listed[found])[:limit]
+
+    def providers_of(self, model: str) -> tuple[str, ...]:
+        """The providers that list the model themselves."""
+        return tuple(
+            owner.id
+            for owner in self._resolved.snapshot.providers
+            if owner.find_model(model) is not None
+        )
+
+    def since(self, provider: str, model: str, at: datetime, processing: Processing) -> date | None:
+        """The first day in UTC of the price that holds at ``at``; None where none is known."""
+        found = self._model(provider, model)
+        if isinstance(found, Unpriced):
+            return None
+        starts = [
+            condition.start_date
+            for condition in _conditions(found.info, _CONTEXTS.get(processing))
+            if isinstance(condition, StartDateConstraint) and condition.active(at)
+        ]
+        return max(starts, default=None)
 
     def _price_at(
         self,
@@ -336,22 +357,28 @@ def _rates(listed: dict[str, Decimal | TieredPrices], input_tokens: int) -> Rate
 
 def _day_breaks_s(info: ModelInfo) -> tuple[int, ...]:
     """When in the UTC day the price of a model may change."""
-    conditions: Iterable[object] = (
-        *(
-            ()
-            if isinstance(info.prices, ModelPrice)
-            else (conditional.constraint for conditional in info.prices)
-        ),
-        *(variant.constraint for variant in info.price_variants or ()),
-    )
     breaks: set[int] = set()
-    for condition in conditions:
+    for condition in (*_conditions(info), *_variant_conditions(info)):
         if isinstance(condition, TimeOfDateConstraint):
             for bound in (condition.start_time, condition.end_time):
                 aware = bound if bound.tzinfo is not None else bound.replace(tzinfo=UTC)
                 moment = datetime.combine(datetime(1970, 1, 2, tzinfo=UTC), aware)
                 breaks.add(_second_of_day(moment.astimezone(UTC)))
     return tuple(sorted(breaks))
+
+
+def _conditions(info: ModelInfo, context: dict[str, str] | None = None) -> Iterable[object]:
+    """On what the prices of a service class depend; the standard ones where it has none."""
+    of_class = [variant for variant in info.price_variants or () if variant.when == context]
+    if of_class:
+        return [variant.constraint for variant in of_class]
+    if isinstance(info.prices, ModelPrice):
+        return ()
+    return [conditional.constraint for conditional in info.prices]
+
+
+def _variant_conditions(info: ModelInfo) -> Iterable[object]:
+    return [variant.constraint for variant in info.price_variants or ()]
 
 
 def _second_of_day(moment: datetime) -> int:

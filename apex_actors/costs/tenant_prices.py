@@ -42,6 +42,11 @@ class TenantPrices(PriceCatalogue):
     def __reduce__(self) -> tuple[Callable[..., "PriceCatalogue"], tuple[object, ...]]:
         return (TenantPrices, (self._catalogue, self._override))
 
+    @property
+    def own_providers(self) -> tuple[str, ...]:
+        """The providers that rules are about."""
+        return tuple(dict.fromkeys(rule.provider for rule in self._ordered))
+
     def rule(
         self, provider: str, model: str, at: datetime, processing: Processing
     ) -> PriceRule | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.costs.summary import share
+from apex_actors.costs.summary import UnpricedGroup, share
 from apex_actors.storage import tenants
 from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Connection
@@ -42,6 +42,8 @@ class ImportSummary(BaseModel):
     """Rows that were there already; nothing was changed for them."""
     covered: tuple[Covered, ...] = ()
     """What does not count, because another source tells of the same days; it only reconciles."""
+    unpriced: tuple[UnpricedGroup, ...] = ()
+    """Models without a price, most tokens first, with the reason; the first ten."""
     rejected: int
     first_rejects: tuple[tuple[int, str], ...]
     """Line and reason of the first refused rows."""
@@ -161,6 +163,7 @@ async def import_rows(
         replaced=replaced,
         duplicates=counted.accepted - inserted - replaced,
         covered=await sources.covered(connection, source.tenant, number) if moved else (),
+        unpriced=await _unpriced(connection, number, merged),
         rejected=counted.rejected,
         first_rejects=counted.rejects[:10],
         price_version=catalogue.version,
@@ -184,6 +187,18 @@ async def _replace_buckets(
         await connection.execute(QUERIES["replace_counted"], {"sign": -1})
         await connection.execute(QUERIES["replace_reconciling"], {"sign": 1})
     return found["found"], found["changed"]
+
+
+async def _unpriced(
+    connection: Connection, number: int, merged: dict[str, Any]
+) -> tuple[UnpricedGroup, ...]:
+    if (merged["requests"], merged["tokens"]) == (
+        merged["priced_requests"],
+        merged["priced_tokens"],
+    ):
+        return ()
+    cursor = await connection.execute(QUERIES["unpriced_of_import"], {"number": number})
+    return tuple(UnpricedGroup(**row) for row in await cursor.fetchall())
 
 
 async def finish(

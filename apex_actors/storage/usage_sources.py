@@ -37,6 +37,15 @@ class SourceKind(StrEnum):
     TRACE = "trace"
     """Published traffic, nobody's spend."""
 
+    @property
+    def said(self) -> str:
+        """In words, of a provider's: "the single requests"."""
+        return (
+            "the single requests"
+            if self is SourceKind.REQUESTS
+            else f"the {self.replace('_', ' ')}"
+        )
+
 
 class Covered(BaseModel):
     """Records of an import that do not count, because another source does on their days."""

@@ -144,6 +144,19 @@ where id = %(number)s
 update apex.import_batches set finished_at = %(finished_at)s
 where public_id = %(import_id)s
 
+-- name: unpriced_of_import
+select provider, model, processing, unpriced_reason as reason,
+    sum(request_count)::bigint as requests, sum(input_tokens + output_tokens)::bigint as tokens
+from (
+    select * from apex.usage_records where import_id = %(number)s
+    union all
+    select * from apex.usage_reconciling where import_id = %(number)s
+) as own
+where unpriced_reason is not null
+group by provider, model, processing, unpriced_reason
+order by tokens desc, provider, model, processing
+limit 10
+
 -- name: has_sample
 select exists (
     select 1 from apex.import_batches
