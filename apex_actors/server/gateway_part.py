@@ -251,6 +251,7 @@ class GatewayPart:
             imports=stores.imports,
             prices=stores.prices,
             sources=stores.sources,
+            currencies=stores.currencies,
             catalogue=parts.catalogue,
             announcer=parts.announcer,
             settings=settings.gateway.http,

@@ -7,6 +7,7 @@ from typing import Final
 from apex_actors.execution import WorkPool
 from apex_actors.server.settings import Settings
 from apex_actors.storage.cache import Cache
+from apex_actors.storage.currencies import CurrencyStore
 from apex_actors.storage.database import Database
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.preferences import PreferenceStore
@@ -49,6 +50,7 @@ class Stores:
     imports: UsageImports = field(init=False)
     prices: PriceStore = field(init=False)
     sources: UsageSources = field(init=False)
+    currencies: CurrencyStore = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = EventLog(self.database)
@@ -62,6 +64,7 @@ class Stores:
         self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)
         self.prices = PriceStore(self.database, bulk=self.bulk)
         self.sources = UsageSources(self.database, bulk=self.bulk)
+        self.currencies = CurrencyStore(self.database, bulk=self.bulk)
 
 
 def build_stores(

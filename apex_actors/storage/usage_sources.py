@@ -43,7 +43,7 @@ class SourceKind(StrEnum):
         return (
             "the single requests"
             if self is SourceKind.REQUESTS
-            else f"the {self.replace('_', ' ')}"
+            else f"the {self.replace('_', ' ')}s"
         )
 
 

@@ -1,4 +1,4 @@
-"""``/api/prices``: what a tenant has negotiated; it goes before the list prices."""
+"""``/api/prices``: what a tenant has negotiated; it goes before the list prices. And its rates of currencies."""
 
 from typing import Final
 
@@ -16,9 +16,11 @@ from apex_actors.costs.tenant_prices import TenantPrices
 from apex_actors.gateway.http.access import DataChanger, User, only_query
 from apex_actors.gateway.http.errors import ApiError, errors
 from apex_actors.gateway.http.services import HttpServices, Services
+from apex_actors.storage.currencies import CurrencyRates
 from apex_actors.storage.prices import StoredOverride
 
 PATH: Final = "/api/prices"
+RATES_PATH: Final = "/api/prices/rates"
 
 
 class OwnPrices(BaseModel):
@@ -79,6 +81,20 @@ def router() -> APIRouter:
         """Let list prices hold from now on; what was imported before keeps its costs."""
         cleared = await services.prices.clear(user.org)
         return _answer(services, cleared or await services.prices.current(user.org))
+
+    @routes.get(RATES_PATH, response_model=CurrencyRates)
+    async def rates(user: User, services: Services) -> Response:
+        """The rates by which the organisation's costs in other currencies are converted."""
+        found = await services.currencies.rates(user.org)
+        return Response(found.model_dump_json(), media_type="application/json")
+
+    @routes.put(RATES_PATH, response_model=CurrencyRates, responses=errors(403, 413))
+    async def replace_rates(
+        rates: CurrencyRates, user: DataChanger, services: Services
+    ) -> Response:
+        """Let these rates hold, and none of those before. Write amounts as text: they are exact."""
+        await services.currencies.put(user.org, rates)
+        return Response(rates.model_dump_json(), media_type="application/json")
 
     return routes
 

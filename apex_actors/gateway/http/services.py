@@ -20,6 +20,7 @@ from apex_actors.gateway.registry_messages import RegistryStatistics
 from apex_actors.gateway.settings import HttpSettings
 from apex_actors.protocol.notices import RunReply, ThreadHistory, Threads
 from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.currencies import CurrencyStore
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.prices import PriceStore
 from apex_actors.storage.reports import ReportStore
@@ -120,6 +121,7 @@ class HttpServices:
     imports: UsageImports
     prices: PriceStore
     sources: UsageSources
+    currencies: CurrencyStore
     catalogue: PriceCatalogue
     announcer: Announcer
     settings: HttpSettings

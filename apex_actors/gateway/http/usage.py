@@ -13,6 +13,7 @@ from apex_actors.gateway.http.access import DataChanger, User, only_query
 from apex_actors.gateway.http.errors import ApiError, errors, not_found
 from apex_actors.gateway.http.parameters import Before, Limit, parse_cursor, parse_id
 from apex_actors.gateway.http.services import Services
+from apex_actors.storage.currencies import ReportedInCurrency
 from apex_actors.storage.usage_imports import ImportRecord, UndoSummary
 from apex_actors.storage.usage_sources import Overlap
 
@@ -28,6 +29,12 @@ class ImportList(BaseModel):
 
     imports: tuple[ImportRecord, ...]
     next: str | None
+
+
+class CurrencyList(BaseModel):
+    """Costs reported in other currencies. Amounts are exact, as decimal text."""
+
+    currencies: tuple[ReportedInCurrency, ...]
 
 
 class OverlapList(BaseModel):
@@ -79,6 +86,19 @@ def router() -> APIRouter:
             limit=query.limit,
         )
         answer = UsageAnswer.model_construct(time_range=time_range, **dict(found))
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    @routes.get("/api/usage/currencies", response_model=CurrencyList)
+    async def currencies(
+        user: User, services: Services, query: Annotated[DaysQuery, Query()]
+    ) -> Response:
+        """What providers reported in other currencies than US dollars, each currency apart.
+
+        Converted is only what the organisation gave rates for.
+        """
+        time_range = _days(query.first_day, query.last_day, query.time_zone)
+        found = await services.currencies.reported(user.org, time_range)
+        answer = CurrencyList(currencies=tuple(found))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @routes.get("/api/usage/overlaps", response_model=OverlapList)

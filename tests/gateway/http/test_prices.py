@@ -98,3 +98,49 @@ async def test_days_of_two_sources_are_listed(http, mine):
     (overlap,) = found["overlaps"]
     assert (overlap["provider"], overlap["day"]) == ("anthropic", "2026-11-02")
     assert [source["source_kind"] for source in overlap["sources"]] == ["requests", "usage_report"]
+
+
+async def test_costs_in_other_currencies_stand_apart_until_there_is_a_rate(http, mine):
+    rows = [
+        ROW | {"record_id": "u", "reported_cost": "5"},
+        ROW | {"record_id": "e1", "reported_cost": "2.5", "currency": "EUR"},
+        ROW
+        | {"record_id": "e2", "reported_cost": "4", "currency": "EUR",
+           "occurred_at": "2026-11-03T00:00:00Z"},
+        ROW | {"record_id": "y", "reported_cost": "300", "currency": "JPY"},
+    ]  # fmt: skip
+    await http.post("/api/usage", content="\n".join(map(json.dumps, rows)), headers=mine)
+    days = {"first_day": "2026-11-01", "last_day": "2026-11-30"}
+
+    async def shown():
+        answer = await http.get("/api/usage/currencies", params=days, headers=mine)
+        return {
+            each["currency"]: (each["amount"], each["converted_amount"], each["converted_usd"])
+            for each in answer.json()["currencies"]
+        }
+
+    assert await shown() == {"EUR": ("6.5", "0", "0"), "JPY": ("300", "0", "0")}
+    given = {
+        "rates": [
+            {"currency": "EUR", "day": "2026-11-02", "usd": "1.1"},
+            {"currency": "EUR", "day": "2026-11-03", "usd": "1.2"},
+            {"currency": "JPY", "day": "2026-11-03", "usd": "0.007"},
+        ]
+    }
+    assert (await http.put("/api/prices/rates", json=given, headers=mine)).json() == given
+
+    # 2.5 at 1.1 and 4 at 1.2; the yen were spent before their first rate.
+    assert await shown() == {"EUR": ("6.5", "6.5", "7.55"), "JPY": ("300", "0", "0")}
+    summary = (await http.get("/api/usage/summary", params=days, headers=mine)).json()
+    assert summary["totals"]["reported_cost"] == "5"
+    assert (await http.get("/api/prices/rates", headers=mine)).json() == given
+
+
+async def test_rates_that_contradict_each_other_are_refused(http, bearer, mine):
+    rate = {"currency": "EUR", "day": "2026-11-02", "usd": "1.1"}
+
+    for rates in ([rate, rate], [rate | {"currency": "USD"}], [rate | {"usd": "0"}]):
+        refused = await http.put("/api/prices/rates", json={"rates": rates}, headers=mine)
+        assert refused.status_code == 422
+    allowed = {"json": {"rates": [rate]}, "headers": bearer("bob", org="acme")}
+    assert (await http.put("/api/prices/rates", **allowed)).status_code == 403
