@@ -39,7 +39,6 @@ from apex_actors.storage.migrate import migrate
 from apex_actors.storage.savings import SavingsStore
 from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.work import ThreadRunner
 
 # A deadline for each example would fail tests for what else the machine does.
@@ -192,8 +191,8 @@ def sample_template_database(admin_database_url: str, template_database: str) ->
         catalogue = PriceCatalogue()
         await usage.import_sample("demo", SAMPLE_DAY, catalogue=catalogue)
         # Once, and not behind each test's back.
-        planner = UsagePlanner(usage.reader, catalogue)
-        while await work_out_a_piece(SavingsStore(database), planner, ThreadRunner()):
+        savings, work = SavingsStore(database), ThreadRunner()
+        while await work_out_a_piece(savings, usage, catalogue, work):
             pass
         await database.close()
 

@@ -57,10 +57,11 @@ class DataAgent(SubAgent):
         summary = await self.use(SummarizeUsage(self._usage), RangeArguments(time_range=time_range))
         if summary.totals.requests:
             self.think(_finding(summary), 0.9)
+        prices = await self._usage.prices(self.context.org, self._catalogue)
         found = {
             "time_range": dump(time_range),
             "summary": dump(summary),
-            "price_version": self._catalogue.version,
+            "price_version": prices.version,
             "sample": extent is not None and extent.sample_only,
         }
         if not summary.totals.requests:

@@ -66,12 +66,12 @@ class OptimizationAgent(SubAgent):
             self.think(
                 "Without requests there is nothing to save; I say what data would help.", 0.1
             )
-        plan = await self.use(ReadCachedPlan(self._cache, self._catalogue), arguments)
+        prices = await self._usage.prices(self.context.org, self._catalogue)
+        plan = await self.use(ReadCachedPlan(self._cache, prices), arguments)
         if plan is None:
             self.think(f"Going through {plural(totals.requests, 'request')} with every lever.", 0.3)
             plan = await self.use(
-                BuildSavingsPlan(self._usage, self._savings, self._catalogue, self._work),
-                arguments,
+                BuildSavingsPlan(self._usage, self._savings, prices, self._work), arguments
             )
         self.think(_finding(plan), 0.9)
         return StepOutcome(

@@ -8,8 +8,10 @@ from datetime import date
 from typing import Final
 
 from apex_actors.actors import LoopActor
+from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.storage.errors import StorageError
 from apex_actors.storage.savings import DueDay, SavingsStore, spans
+from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.work import WorkError, WorkRunner
 
@@ -46,12 +48,14 @@ class SavingsKeeper(LoopActor):
         self,
         *,
         savings: SavingsStore,
-        planner: UsagePlanner,
+        usage: UsageRepository,
+        catalogue: PriceCatalogue,
         work: WorkRunner,
     ) -> None:
         super().__init__()
         self._savings = savings
-        self._planner = planner
+        self._usage = usage
+        self._catalogue = catalogue
         self._work = work
         self._has_expired = False
 
@@ -69,9 +73,9 @@ class SavingsKeeper(LoopActor):
         found = False
         try:
             if not self._has_expired:
-                await self._savings.expire(self._planner.key)
+                await self._savings.expire(UsagePlanner(self._usage.reader, self._catalogue).key)
                 self._has_expired = True
-            found = await work_out_a_piece(self._savings, self._planner, self._work)
+            found = await work_out_a_piece(self._savings, self._usage, self._catalogue, self._work)
         except (StorageError, WorkError) as error:
             logger.debug("no savings are worked out: %s", error)
         except Exception:
@@ -83,7 +87,9 @@ class SavingsKeeper(LoopActor):
             self.tell_later(LOOK_S, _Look())
 
 
-async def work_out_a_piece(savings: SavingsStore, planner: UsagePlanner, work: WorkRunner) -> bool:
+async def work_out_a_piece(
+    savings: SavingsStore, usage: UsageRepository, catalogue: PriceCatalogue, work: WorkRunner
+) -> bool:
     """Work out the next days that are due; False: there are none.
 
     Raises StorageError and WorkError; the days are given back then.
@@ -93,6 +99,7 @@ async def work_out_a_piece(savings: SavingsStore, planner: UsagePlanner, work: W
         return False
     tenant, due = claimed
     try:
+        planner = UsagePlanner(usage.reader, await usage.prices(tenant, catalogue))
         tallies: dict[date, bytes] = {}
         for first, last in spans(one.day for one in due if one.requests):
             tallies |= await work.call(planner.tally, tenant, first, last)

@@ -251,6 +251,111 @@ def show_error(
         run_show(report, as_json=as_json, mode=mode, data_dir=data_dir)
 
 
+prices = typer.Typer(
+    help="Show what models cost, and set what a tenant has negotiated.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(prices, name="prices")
+
+Tenant = Annotated[str, typer.Option("--org", "--tenant", help="The tenant whose prices they are.")]
+
+
+@prices.command("show")
+def show_price(
+    model: Annotated[str, typer.Argument(help="The model, as requests name it.")],
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=TIME_FORMATS, metavar="TIME", help="When.", show_default="now"),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Of this provider.", show_default="all that list it")
+    ] = None,
+    processing: Annotated[
+        str, typer.Option(metavar="CLASS", help="standard, batch, flex or priority.")
+    ] = "standard",
+    org: Annotated[
+        str | None, typer.Option("--org", "--tenant", help="With the own prices of this tenant.")
+    ] = None,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a model costs on a day: prices, tiers, whose they are and since when."""
+    from apex_actors.cli.pricing import run_show  # noqa: PLC0415
+
+    if processing not in {"standard", "batch", "flex", "priority"}:
+        raise typer.BadParameter(
+            "must be standard, batch, flex or priority", param_hint="--processing"
+        )
+    moment = at or datetime.now(UTC)
+    with explained():
+        run_show(
+            model,
+            at=moment.replace(tzinfo=moment.tzinfo or UTC),
+            provider=provider,
+            processing=processing,
+            org=org,
+            as_json=as_json,
+            mode=mode,
+            data_dir=data_dir,
+        )
+
+
+@prices.command("set")
+def set_prices(
+    file: Annotated[Path, typer.Argument(help="Prices or discounts, in TOML, JSON or CSV.")],
+    org: Tenant,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let these prices hold for a tenant, and none of those before."""
+    from apex_actors.cli.pricing import run_set  # noqa: PLC0415
+
+    with explained():
+        run_set(file, org=org, as_json=as_json, mode=mode, data_dir=data_dir)
+
+
+@prices.command("list")
+def list_prices(
+    org: Tenant, mode: ModeOption = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """List the versions of a tenant's own prices, the latest first."""
+    from apex_actors.cli.pricing import run_list  # noqa: PLC0415
+
+    with explained():
+        run_list(org=org, as_json=as_json, mode=mode, data_dir=data_dir)
+
+
+@prices.command("clear")
+def clear_prices(
+    org: Tenant, mode: ModeOption = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Let list prices hold for a tenant again."""
+    from apex_actors.cli.pricing import run_clear  # noqa: PLC0415
+
+    with explained():
+        run_clear(org=org, as_json=as_json, mode=mode, data_dir=data_dir)
+
+
+@prices.command("recompute")
+def recompute_prices(
+    org: Tenant,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would change.")
+    ] = False,
+    mode: ModeOption = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Price all that a tenant has used as prices are now, and say what that changes."""
+    from apex_actors.cli.pricing import run_recompute  # noqa: PLC0415
+
+    with explained():
+        run_recompute(org=org, dry_run=dry_run, as_json=as_json, mode=mode, data_dir=data_dir)
+
+
 @app.command("import")
 def import_(
     files: Annotated[

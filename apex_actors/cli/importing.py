@@ -20,7 +20,7 @@ from rich.progress import (
 
 from apex_actors.cli.errors import fail
 from apex_actors.cli.operating import database_url
-from apex_actors.costs.formatting import percent, usd
+from apex_actors.costs.formatting import percent, plural, tokens, usd
 from apex_actors.costs.importers import ImportOptions
 from apex_actors.costs.importers.errors import UsageFileError
 from apex_actors.costs.prices import PriceCatalogue
@@ -137,5 +137,17 @@ def describe(summary: ImportSummary) -> str:
             f"  reported {usd(summary.reported_cost)} where the catalogue computes "
             f"{usd(summary.reported_computed_cost)}"
         )
+    if summary.replaced:
+        lines.append(f"  {plural(summary.replaced, 'bucket')} took the place of an older value")
+    lines += [
+        f"  no price for {each.provider}/{each.model}: {each.reason} "
+        f"({plural(each.requests, 'request')}, {tokens(each.tokens)} tokens)"
+        for each in summary.unpriced
+    ]
+    lines += [
+        f"  only to reconcile: {plural(each.records, 'record')} of {plural(each.days, 'day')}, which "
+        f"{each.source_kind.said} of {each.provider} cover already"
+        for each in summary.covered
+    ]
     lines += [f"  line {line}: {reason}" for line, reason in summary.first_rejects]
     return "\n".join(lines)

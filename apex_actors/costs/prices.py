@@ -13,9 +13,10 @@ Both are `Unpriced` here.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_sn
 from genai_prices.types import (
     ModelInfo,
     ModelPrice,
+    StartDateConstraint,
     TieredPrices,
     TimeOfDateConstraint,
 )
@@ -80,12 +82,24 @@ class ListedModel(NamedTuple):
 class _Model:
     """A model of the catalogue, found once."""
 
-    owner: str
+    provider: str
+    """As the catalogue calls who was asked."""
     info: ModelInfo
     own: bool
     """Whether the provider lists the model itself; a borrowed entry has standard prices only."""
     day_breaks_s: tuple[int, ...]
     """Seconds after UTC midnight at which another price begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What has been found in a set of prices."""
+
+    snapshot: DataSnapshot
+    models: dict[tuple[str, str], _Model | Unpriced] = field(default_factory=dict)
+    cards: dict[tuple[str, str, Processing, int, int], RateCard | Unpriced] = field(
+        default_factory=dict
+    )
 
 
 class PriceCatalogue:
@@ -94,18 +108,25 @@ class PriceCatalogue:
     Use from one thread at a time is not required: two threads may at worst resolve a card twice.
     Handed to another process, one with the shipped prices becomes that process's own, which keeps
     what it has resolved.
+
+    :param snapshot: the set of prices; None: the one that is shipped with the library.
+    :param shared_with: has it already, and what it has resolved.
     """
 
-    def __init__(self, *, snapshot: DataSnapshot | None = None) -> None:
-        self._snapshot = snapshot if snapshot is not None else get_snapshot()
-        self._models: dict[tuple[str, str], _Model | Unpriced] = {}
-        self._cards: dict[tuple[str, str, Processing, int, int], RateCard | Unpriced] = {}
-
+    def __init__(
+        self,
+        *,
+        snapshot: DataSnapshot | None = None,
+        shared_with: "PriceCatalogue | None" = None,
+    ) -> None:
+        self._resolved = _Resolved(snapshot or get_snapshot())
+        if shared_with is not None:
+            self._resolved = shared_with._resolved  # noqa: SLF001 - of this class
         self._version = f"genai-prices {version('genai-prices')}"
         self._is_shipped = snapshot is None
 
     def __reduce__(self) -> tuple[Callable[..., "PriceCatalogue"], tuple[object, ...]]:
-        return (_shipped, ()) if self._is_shipped else (_with_prices, (self._snapshot,))
+        return (_shipped, ()) if self._is_shipped else (_with_prices, (self._resolved.snapshot,))
 
     @property
     def version(self) -> str:
@@ -131,9 +152,9 @@ class PriceCatalogue:
         if found.day_breaks_s:
             slot = bisect_right(found.day_breaks_s, _second_of_day(moment))
         key = (provider, model, processing, moment.toordinal(), slot)
-        card = self._cards.get(key)
+        card = self._resolved.cards.get(key)
         if card is None:
-            card = self._cards[key] = _resolve(found, moment, processing)
+            card = self._resolved.cards[key] = _resolve(found, moment, processing)
         return card
 
     def day_breaks_s(self, provider: str, model: str) -> tuple[int, ...]:
@@ -158,7 +179,7 @@ class PriceCatalogue:
         found = self._model(provider, model)
         if not isinstance(found, _Model):
             return None
-        return ListedModel(found.owner, found.info.id, found.info.context_window)
+        return ListedModel(found.provider, found.info.id, found.info.context_window)
 
     def price(self, record: UsageRecord) -> int | Unpriced:
         """The catalogue price of a record in units of money, or why there is none.
@@ -168,11 +189,53 @@ class PriceCatalogue:
         unpriced usage: it has none. A computed cost of 0 beside its amount would look like a
         difference.
         """
-        card = (
-            AMOUNT_ONLY
-            if _is_amount_only(record)
-            else self.card(record.provider, record.model, record.occurred_at, record.processing)
+        if _is_amount_only(record):
+            return AMOUNT_ONLY
+        card = self.card(record.provider, record.model, record.occurred_at, record.processing)
+        return self._price_at(card, record)
+
+    def names(self, provider: str, model: str) -> tuple[str, str] | Unpriced:
+        """The provider and the model as the catalogue itself calls them."""
+        found = self._model(provider, model)
+        return found if isinstance(found, Unpriced) else (found.provider, found.info.id)
+
+    def near(self, provider: str | None, model: str, *, limit: int = 5) -> tuple[str, ...]:
+        """Models of the catalogue with names most like ``model``, as ``provider/model``."""
+        listed: dict[str, list[str]] = {}
+        for owner in self._resolved.snapshot.providers:
+            if provider is None or owner.id == provider.lower():
+                for info in owner.models:
+                    listed.setdefault(info.id.lower(), []).append(f"{owner.id}/{info.id}")
+        alike = get_close_matches(model.lower(), listed, n=limit, cutoff=0.5)
+        return tuple(name for found in alike for name in listed[found])[:limit]
+
+    def providers_of(self, model: str) -> tuple[str, ...]:
+        """The providers that list the model themselves."""
+        return tuple(
+            owner.id
+            for owner in self._resolved.snapshot.providers
+            if owner.find_model(model) is not None
         )
+
+    def since(self, provider: str, model: str, at: datetime, processing: Processing) -> date | None:
+        """The first day in UTC of the price that holds at ``at``; None where none is known."""
+        found = self._model(provider, model)
+        if isinstance(found, Unpriced):
+            return None
+        starts = [
+            condition.start_date
+            for condition in _conditions(found.info, _CONTEXTS.get(processing))
+            if isinstance(condition, StartDateConstraint) and condition.active(at)
+        ]
+        return max(starts, default=None)
+
+    def _price_at(
+        self,
+        card: RateCard | Unpriced,
+        record: UsageRecord,
+        *,
+        depends_on_time: bool | None = None,
+    ) -> int | Unpriced:
         if isinstance(card, Unpriced):
             return card
         shape = shape_of(record)
@@ -183,30 +246,32 @@ class PriceCatalogue:
             return card.cost(shape)
         if card.tiers_matter(shape.input_tokens):
             return TIERED_BUCKET
-        if self._depends_on_time(record.provider, record.model):
+        if depends_on_time is None:
+            depends_on_time = self._depends_on_time(record.provider, record.model)
+        if depends_on_time:
             return TIMED_BUCKET
         # Where the number of requests isn't told, no fee for them can be counted.
         return card.cost(shape) + card.tiers[0].request * (record.request_count - 1)
 
-    def _depends_on_time(self, provider: str, model: str) -> bool:
-        found = self._models.get((provider, model))
-        return isinstance(found, _Model) and bool(found.day_breaks_s)
-
     def _model(self, provider: str, model: str) -> _Model | Unpriced:
         name = (provider, model)
-        found = self._models.get(name)
+        found = self._resolved.models.get(name)
         if found is None:
-            if len(self._models) >= MAX_KEPT_MODELS:
-                self._models.clear()
-                self._cards.clear()
-            found = self._models[name] = self._find(provider, model)
+            if len(self._resolved.models) >= MAX_KEPT_MODELS:
+                self._resolved.models.clear()
+                self._resolved.cards.clear()
+            found = self._resolved.models[name] = self._find(provider, model)
         return found
+
+    def _depends_on_time(self, provider: str, model: str) -> bool:
+        found = self._resolved.models.get((provider, model))
+        return isinstance(found, _Model) and bool(found.day_breaks_s)
 
     def _find(self, provider: str, model: str) -> _Model | Unpriced:
         # Not through the snapshot's own lookup: it keeps every name it ever failed to find.
         if provider.lower() == "litellm" and "/" in model:
             provider, model = model.split("/", 1)
-        providers = self._snapshot.providers
+        providers = self._resolved.snapshot.providers
         owner = find_provider_by_id(providers, provider)
         if owner is None:
             return UNKNOWN_PROVIDER
@@ -214,7 +279,7 @@ class PriceCatalogue:
         if info is None:
             return UNKNOWN_MODEL
         return _Model(
-            owner=owner.id,
+            provider=owner.id,
             info=info,
             own=any(info is listed for listed in owner.models),
             day_breaks_s=_day_breaks_s(info),
@@ -339,22 +404,28 @@ def _rates(listed: dict[str, Decimal | TieredPrices], input_tokens: int) -> Rate
 
 def _day_breaks_s(info: ModelInfo) -> tuple[int, ...]:
     """When in the UTC day the price of a model may change."""
-    conditions: Iterable[object] = (
-        *(
-            ()
-            if isinstance(info.prices, ModelPrice)
-            else (conditional.constraint for conditional in info.prices)
-        ),
-        *(variant.constraint for variant in info.price_variants or ()),
-    )
     breaks: set[int] = set()
-    for condition in conditions:
+    for condition in (*_conditions(info), *_variant_conditions(info)):
         if isinstance(condition, TimeOfDateConstraint):
             for bound in (condition.start_time, condition.end_time):
                 aware = bound if bound.tzinfo is not None else bound.replace(tzinfo=UTC)
                 moment = datetime.combine(datetime(1970, 1, 2, tzinfo=UTC), aware)
                 breaks.add(_second_of_day(moment.astimezone(UTC)))
     return tuple(sorted(breaks))
+
+
+def _conditions(info: ModelInfo, context: dict[str, str] | None = None) -> Iterable[object]:
+    """On what the prices of a service class depend; the standard ones where it has none."""
+    of_class = [variant for variant in info.price_variants or () if variant.when == context]
+    if of_class:
+        return [variant.constraint for variant in of_class]
+    if isinstance(info.prices, ModelPrice):
+        return ()
+    return [conditional.constraint for conditional in info.prices]
+
+
+def _variant_conditions(info: ModelInfo) -> Iterable[object]:
+    return [variant.constraint for variant in info.price_variants or ()]
 
 
 def _second_of_day(moment: datetime) -> int:

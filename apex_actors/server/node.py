@@ -60,7 +60,6 @@ from apex_actors.server.uvicorn_server import UvicornServer, browser_url, listen
 from apex_actors.storage.cache import ResultCache
 from apex_actors.storage.embedded import default_data_dir
 from apex_actors.storage.retention import Retention
-from apex_actors.storage.usage_plan import UsagePlanner
 from apex_actors.storage.wake_ups import WakeUps
 
 __all__ = ["DEVELOPMENT_ORG", "Node", "NodeFailedError", "Part"]
@@ -336,7 +335,8 @@ class Node:
         self._start_vital(
             SavingsKeeper,
             savings=self.stores.savings,
-            planner=UsagePlanner(self.stores.usage.reader, self.catalogue),
+            usage=self.stores.usage,
+            catalogue=self.catalogue,
             work=self._work,
         )
         factory = ExecutionEngineFactory(

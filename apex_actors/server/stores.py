@@ -7,9 +7,11 @@ from typing import Final
 from apex_actors.execution import WorkPool
 from apex_actors.server.settings import Settings
 from apex_actors.storage.cache import Cache
+from apex_actors.storage.currencies import CurrencyStore
 from apex_actors.storage.database import Database
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.preferences import PreferenceStore
+from apex_actors.storage.prices import PriceStore
 from apex_actors.storage.revocations import RevocationStore
 from apex_actors.storage.run_records import RunRecords
 from apex_actors.storage.runs import RunStore
@@ -18,6 +20,7 @@ from apex_actors.storage.sessions import SessionStore
 from apex_actors.storage.threads import ThreadStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_imports import UsageImports
+from apex_actors.storage.usage_sources import UsageSources
 from apex_actors.storage.work import WorkRunner
 
 #: By how much the processes of an embedded PostgreSQL that import and analyse yield to others.
@@ -47,6 +50,9 @@ class Stores:
     usage: UsageRepository = field(init=False)
     savings: SavingsStore = field(init=False)
     imports: UsageImports = field(init=False)
+    prices: PriceStore = field(init=False)
+    sources: UsageSources = field(init=False)
+    currencies: CurrencyStore = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = EventLog(self.database)
@@ -59,6 +65,9 @@ class Stores:
         self.usage = UsageRepository(self.database, bulk=self.bulk, work=self.importing)
         self.savings = SavingsStore(self.bulk)
         self.imports = UsageImports(self.database, bulk=self.bulk, work=self.importing)
+        self.prices = PriceStore(self.database, bulk=self.bulk)
+        self.sources = UsageSources(self.database, bulk=self.bulk)
+        self.currencies = CurrencyStore(self.database, bulk=self.bulk)
 
 
 def build_stores(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from apex_actors.costs.levers import DayTallies
-from apex_actors.storage.database import Database
+from apex_actors.storage.database import Connection, Database
 from apex_actors.storage.sql import load_queries
 
 QUERIES: Final = load_queries("savings")
@@ -61,6 +61,11 @@ class StoredDays:
     def pending_requests(self) -> int:
         """Requests of the untallied days."""
         return sum(self.untallied.values())
+
+
+async def all_days_due(connection: Connection, tenant: str) -> None:
+    """Have all days of the tenant worked out anew: its prices are others from this commit on."""
+    await connection.execute(QUERIES["all_days_due"], {"tenant": tenant})
 
 
 class SavingsStore:

@@ -20,9 +20,12 @@ from apex_actors.costs.summary import (
     UsageSummary,
 )
 from apex_actors.costs.timerange import TimeRange
+from apex_actors.storage import tenants
 from apex_actors.storage import usage_analysis as analysis
 from apex_actors.storage import usage_import as importing
+from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Database
+from apex_actors.storage.prices import own_prices
 from apex_actors.storage.usage_encoding import (
     SAMPLE_FORMAT,
     FileSource,
@@ -114,6 +117,23 @@ class UsageRepository:
                 importing.QUERIES["list_rejects"], {"tenant": tenant, "import_id": import_id}
             )
             return tuple((row["line"], row["reason"]) for row in await cursor.fetchall())
+
+    async def rebuild_rollups(self, tenant: str) -> int:
+        """Sum all records of the tenant up anew, in one transaction; how many there are.
+
+        What an import keeps up to date is the same already. For records that were written into the
+        table by other means; their import must be in the list of imports.
+        """
+        async with self._bulk.transaction() as connection:
+            await tenants.lock(connection, tenant)
+            records = await sources.rebuild(connection, tenant)
+            await tenants.bump(connection, tenant)
+        return records
+
+    async def prices(self, tenant: str, catalogue: PriceCatalogue) -> PriceCatalogue:
+        """The catalogue as the tenant pays it: with its own prices, where it has any."""
+        async with self._database.connection() as connection:
+            return await own_prices(connection, tenant, catalogue)
 
     async def data_version(self, tenant: str) -> int:
         """Changes with every import that changed something; 0 before the first."""

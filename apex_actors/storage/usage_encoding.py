@@ -6,7 +6,13 @@ from datetime import date
 from itertools import islice
 from typing import BinaryIO, Final, TypeAlias
 
-from apex_actors.costs.importers import ImportOptions, RejectedRow, Row, open_usage_file
+from apex_actors.costs.importers import (
+    ImportOptions,
+    RejectedRow,
+    Row,
+    SourceKind,
+    open_usage_file,
+)
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.sample import sample_records
 from apex_actors.storage.usage_copy import copy_line
@@ -49,6 +55,7 @@ class Opened:
 
     format: str
     reason: str
+    source_kind: SourceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +99,11 @@ def encode(
 def _open(source: ImportSource, file: BinaryIO | None) -> tuple[Opened, Iterator[Row]]:
     if isinstance(source, SampleSource):
         rows = iter(sample_records(source.today, tenant=source.tenant))
-        return Opened(SAMPLE_FORMAT, "shipped with apex_actors"), rows
+        return Opened(SAMPLE_FORMAT, "shipped with apex_actors", SourceKind.REQUESTS), rows
     if file is None:
         raise TypeError("a source of this kind needs its file")
     usage_file = open_usage_file(
         file, tenant=source.tenant, options=source.options, max_bytes=source.max_bytes
     )
     detection = usage_file.detection
-    return Opened(detection.format.value, detection.reason), usage_file.rows
+    return Opened(detection.format.value, detection.reason, usage_file.kind), usage_file.rows

@@ -1,7 +1,8 @@
 """Importing usage: a file or the sample becomes records, prices and rollups in one transaction."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, TypeVar
@@ -11,11 +12,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from apex_actors.costs.money import total
 from apex_actors.costs.prices import PriceCatalogue
-from apex_actors.costs.summary import share
+from apex_actors.costs.summary import UnpricedGroup, share
+from apex_actors.storage import tenants
+from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Connection
+from apex_actors.storage.prices import own_prices
 from apex_actors.storage.read_ahead import read_ahead
 from apex_actors.storage.sql import load_queries
 from apex_actors.storage.usage_encoding import Encoded, ImportSource, Opened, encode
+from apex_actors.storage.usage_sources import Covered
 from apex_actors.storage.work import WorkRunner
 
 QUERIES = load_queries("usage_import")
@@ -36,7 +41,7 @@ _AMOUNTS: Final = ("computed_cost", "reported_cost", "reported_computed_cost")
 
 
 class ImportSummary(BaseModel):
-    """What an import did. Money is US dollars, exact, of the rows that were new."""
+    """What an import did. Money is US dollars, exact, of the rows that were new or replaced others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,8 +54,14 @@ class ImportSummary(BaseModel):
     rows: int
     """Rows of the file, refused ones too."""
     inserted: int
+    replaced: int = 0
+    """Buckets that were there with another value, which this one took the place of."""
     duplicates: int
     """Rows that were there already; nothing was changed for them."""
+    covered: tuple[Covered, ...] = ()
+    """What does not count, because another source tells of the same days; it only reconciles."""
+    unpriced: tuple[UnpricedGroup, ...] = ()
+    """Models without a price, most tokens first, with the reason; the first ten."""
     rejected: int
     first_rejects: tuple[tuple[int, str], ...]
     """Line and reason of the first refused rows."""
@@ -92,15 +103,17 @@ async def import_rows(
     """Imports all rows of the source; the caller's transaction makes it one change.
 
     Reading, pricing and encoding are done by ``work``, so that the event loop stays free: it only
-    hands on what comes. Rows whose id the tenant has already are left alone.
+    hands on what comes. The tenant's own prices go before those of the catalogue. Rows whose id the
+    tenant has already are left alone.
 
     Raises UsageFileError when the source can't be read, and WorkError; the transaction must not be
     committed then.
     """
+    catalogue = await own_prices(connection, source.tenant, catalogue)
     number: int = (await one(connection, "next_number"))["number"]
     async with aclosing(work.stream(encode, source, number, catalogue, file=file)) as encoded:
         opened: Opened = await anext(encoded)
-        await connection.execute(QUERIES["wait_for_other_imports"])
+        await tenants.wait_for_others(connection)
         batch = await one(
             connection,
             "insert_batch",
@@ -109,13 +122,14 @@ async def import_rows(
             name=source.name,
             format=opened.format,
             reason=opened.reason,
+            source_kind=opened.source_kind,
             price_version=catalogue.version,
             started_at=started_at,
         )
         await connection.execute(QUERIES["create_incoming"])
-        await connection.execute(QUERIES["ensure_tenant"], {"tenant": source.tenant})
+        await sources.prepare(connection)
         counted = Encoded()
-        merged: list[dict[str, Any]] = []
+        merged: list[_Merged] = []
         # The next rows are encoded while these are merged.
         async with read_ahead(encoded, limit=MERGED_BATCHES) as batches:
             while chunk := [batch async for batch in _first(batches, MERGED_BATCHES)]:
@@ -124,11 +138,25 @@ async def import_rows(
                 if chunk:
                     merged.append(await _merge(connection, source.tenant, chunk))
 
-    version = await one(connection, "lock_tenant", tenant=source.tenant)
-    inserted = sum(part["inserted"] for part in merged)
-    if inserted:
+    version = await tenants.lock(connection, source.tenant)
+    moved = await sources.settle(connection, source.tenant)
+    sums = _Merged.total(merged)
+    if sums.again or moved:
+        await sources.drop_empty(connection, source.tenant)
+    inserted = sums.owned - sums.again
+    if inserted or sums.replaced or moved:
         # Nothing new leaves the version, and with it every cached answer, as it is.
-        version = await one(connection, "bump_data_version", tenant=source.tenant)
+        version = await tenants.bump(connection, source.tenant)
+    await connection.execute(
+        QUERIES["count_batch"],
+        {
+            "number": number,
+            "rows": counted.accepted + counted.rejected,
+            "inserted": sums.owned,
+            "duplicates": counted.accepted - sums.owned,
+            "rejected": counted.rejected,
+        },
+    )
     await connection.execute(
         QUERIES["insert_rejects"],
         {
@@ -145,16 +173,44 @@ async def import_rows(
         reason=opened.reason,
         rows=counted.accepted + counted.rejected,
         inserted=inserted,
-        duplicates=counted.accepted - inserted,
+        replaced=sums.replaced,
+        duplicates=counted.accepted - inserted - sums.replaced,
+        covered=await sources.covered(connection, source.tenant, number) if moved else (),
+        unpriced=await _unpriced(connection, number, sums.counts),
         rejected=counted.rejected,
         first_rejects=counted.rejects[:10],
         price_version=catalogue.version,
-        data_version=version["data_version"],
+        data_version=version,
         started_at=started_at,
         finished_at=started_at,
-        **{name: sum(part[name] for part in merged) for name in _COUNTS},
-        **{name: total(part[name] for part in merged) for name in _AMOUNTS},
+        **sums.counts,
+        **sums.amounts,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What some rows came to."""
+
+    owned: int
+    """Rows that are records of this import now."""
+    again: int
+    """Of these, buckets that were there already."""
+    replaced: int
+    """Of these, such as say something else now."""
+    counts: Mapping[str, int]
+    amounts: Mapping[str, Decimal]
+
+    @classmethod
+    def total(cls, parts: Sequence["_Merged"]) -> "_Merged":
+        """All of them together."""
+        return cls(
+            owned=sum(part.owned for part in parts),
+            again=sum(part.again for part in parts),
+            replaced=sum(part.replaced for part in parts),
+            counts={name: sum(part.counts[name] for part in parts) for name in _COUNTS},
+            amounts={name: total(part.amounts[name] for part in parts) for name in _AMOUNTS},
+        )
 
 
 async def _first(batches: AsyncGenerator[T, None], count: int) -> AsyncGenerator[T, None]:
@@ -166,33 +222,59 @@ async def _first(batches: AsyncGenerator[T, None], count: int) -> AsyncGenerator
             return
 
 
-async def _merge(connection: Connection, tenant: str, batches: Sequence[bytes]) -> dict[str, Any]:
-    """Makes records of the rows that are new, and keeps the others apart; what it added."""
+async def _merge(connection: Connection, tenant: str, batches: Sequence[bytes]) -> _Merged:
+    """Makes records of the rows that are new, and keeps the others apart."""
     async with connection.cursor() as cursor, cursor.copy(QUERIES["copy_incoming"]) as copy:
         for batch in batches:
             await copy.write(batch)
-    await one(connection, "lock_tenant", tenant=tenant)
+    await tenants.lock(connection, tenant)
+    again, replaced = await _replace_buckets(connection, tenant)
     merged = await one(connection, "merge_incoming", sign=1)
-    if merged["inserted"] < sum(batch.count(b"\n") for batch in batches):
+    owned: int = merged["inserted"]
+    if owned < sum(batch.count(b"\n") for batch in batches):
         await connection.execute(QUERIES["keep_duplicates"])
     await connection.execute(QUERIES["empty_incoming"])
-    return merged
+    return _Merged(
+        owned=owned,
+        again=again,
+        replaced=replaced,
+        counts={name: merged[name] for name in _COUNTS},
+        amounts={name: merged[name] for name in _AMOUNTS},
+    )
+
+
+async def _replace_buckets(connection: Connection, tenant: str) -> tuple[int, int]:
+    """Take away the buckets that come again; how many, and how many of them have changed."""
+    if (await one(connection, "has_incoming_buckets"))["found"]:
+        await connection.execute(QUERIES["drop_repeated_buckets"])
+    if not await sources.has_buckets(connection, tenant):
+        return 0, 0
+    found = await one(connection, "find_replaced")
+    if found["found"]:
+        await connection.execute(QUERIES["replace_counted"], {"sign": -1})
+        await connection.execute(QUERIES["replace_reconciling"], {"sign": 1})
+    return found["found"], found["changed"]
+
+
+async def _unpriced(
+    connection: Connection, number: int, merged: Mapping[str, int]
+) -> tuple[UnpricedGroup, ...]:
+    if (merged["requests"], merged["tokens"]) == (
+        merged["priced_requests"],
+        merged["priced_tokens"],
+    ):
+        return ()
+    cursor = await connection.execute(QUERIES["unpriced_of_import"], {"number": number})
+    return tuple(UnpricedGroup(**row) for row in await cursor.fetchall())
 
 
 async def finish(
     connection: Connection, summary: ImportSummary, *, finished_at: datetime
 ) -> ImportSummary:
-    """Writes the counts into the batch, in the same transaction."""
+    """Writes into the batch when it was finished, in the same transaction."""
     await connection.execute(
         QUERIES["finish_batch"],
-        {
-            "import_id": summary.import_id,
-            "rows": summary.rows,
-            "inserted": summary.inserted,
-            "duplicates": summary.duplicates,
-            "rejected": summary.rejected,
-            "finished_at": finished_at,
-        },
+        {"import_id": summary.import_id, "finished_at": finished_at},
     )
     return summary.model_copy(update={"finished_at": finished_at})
 

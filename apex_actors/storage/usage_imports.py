@@ -8,11 +8,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from apex_actors.costs.importers import ImportOptions
+from apex_actors.costs.importers import ImportOptions, SourceKind
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.protocol.events import Event
 from apex_actors.protocol.payloads import UsageImported
+from apex_actors.storage import tenants
 from apex_actors.storage import usage_import as importing
+from apex_actors.storage import usage_sources as sources
 from apex_actors.storage.database import Connection, Database
 from apex_actors.storage.event_log import Draft, append
 from apex_actors.storage.sql import load_queries
@@ -33,6 +35,7 @@ class ImportRecord(BaseModel):
     format: str
     reason: str
     """In what the format was recognised."""
+    source_kind: SourceKind
     price_version: str
     rows: int
     """Rows of the file, refused ones too."""
@@ -159,20 +162,16 @@ class UsageImports:
         Records that a later import brought as well become that one's, as it brought them.
         """
         async with self._bulk.transaction() as connection:
-            await connection.execute(importing.QUERIES["wait_for_other_imports"])
-            locked = await connection.execute(importing.QUERIES["lock_tenant"], {"tenant": tenant})
-            version = await locked.fetchone()
+            data_version = await tenants.lock(connection, tenant)
             cursor = await connection.execute(
                 QUERIES["lock_import"], {"tenant": tenant, "import_id": import_id}
             )
             batch = await cursor.fetchone()
-            if version is None or batch is None:
+            if batch is None:
                 return None
             removed, restored = await _take_back(connection, tenant, batch["id"])
-            data_version: int = version["data_version"]
             if removed:
-                bumped = await one(connection, "bump_data_version", tenant=tenant)
-                data_version = bumped["data_version"]
+                data_version = await tenants.bump(connection, tenant)
             events = await _tell(
                 connection,
                 user_id,
@@ -203,19 +202,22 @@ async def _take_back(connection: Connection, tenant: str, number: int) -> tuple[
     How many were removed and restored. The tenant must be locked.
     """
     await connection.execute(importing.QUERIES["create_incoming"])
+    await sources.prepare(connection)
     whose = {"tenant": tenant, "number": number}
     await connection.execute(QUERIES["fill_incoming"], whose)
-    removal = await connection.execute(QUERIES["remove_records"], whose | {"sign": -1})
-    gone = await removal.fetchone()
+    removed = 0
+    for query, sign in (("remove_records", -1), ("remove_reconciling", 1)):
+        removal = await connection.execute(QUERIES[query], whose | {"sign": sign})
+        gone = await removal.fetchone()
+        removed += gone["removed"] if gone else 0
     merged = await one(connection, "merge_incoming", sign=1)
-    if gone is not None and gone["removed"]:
-        span = {"tenant": tenant, "first": gone["first"], "last": gone["last"]}
-        await connection.execute(QUERIES["drop_empty_quarters"], span)
-        await connection.execute(QUERIES["drop_empty_days"], span)
+    await sources.settle(connection, tenant)
+    if removed:
+        await sources.drop_empty(connection, tenant)
     await connection.execute(QUERIES["count_restored"])
     await connection.execute(QUERIES["drop_duplicates"], {"number": number})
     await connection.execute(QUERIES["delete_import"], {"number": number})
-    return gone["removed"] if gone else 0, merged["inserted"]
+    return removed, merged["inserted"]
 
 
 async def _tell(connection: Connection, user_id: int, payload: UsageImported) -> tuple[Event, ...]:

@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -12,10 +13,12 @@ from apex_actors.agents import SavingsKeeper, cost_tools
 from apex_actors.agents.cost_tools import BuildSavingsPlan, PlanArguments
 from apex_actors.agents.savings_keeper import work_out_a_piece
 from apex_actors.costs.levers import Verdict
+from apex_actors.costs.price_override import PriceOverride, PriceRule
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.protocol.identity import Identity
 from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.prices import PriceStore
 from apex_actors.storage.savings import SavingsStore, TallyKey, spans
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_imports import UsageImports
@@ -85,7 +88,7 @@ class Scene:
 
     async def work_out_all(self):
         pieces = 0
-        while await work_out_a_piece(self.savings, self.planner, self.work):
+        while await work_out_a_piece(self.savings, self.usage, self.catalogue, self.work):
             pieces += 1
         return pieces
 
@@ -207,6 +210,24 @@ async def test_other_prices_make_all_days_due(scene):
     assert await scene.savings.claim(requests=1, days=1, claim_s=1) is not None
 
 
+async def test_own_prices_are_those_of_the_savings_from_then_on(scene):
+    await scene.bring(usage_file(DAYS))
+    await scene.work_out_all()
+    listed = await scene.build()
+    rule = PriceRule(provider="anthropic", model="claude-sonnet-4-5", discount_percent=Decimal(50))
+    await PriceStore(scene.database).put("acme", PriceOverride(prices=(rule,)))
+    assert await scene.work_out_all() == 1
+    prices = await scene.usage.prices("acme", scene.catalogue)
+    stored = await scene.savings.days(
+        "acme", FIRST, LAST, UsagePlanner(scene.usage.reader, prices).key
+    )
+    assert (len(stored.tallied), stored.untallied) == (6, {})
+    plan = UsagePlanner(scene.usage.reader, prices).plan_tallied("acme", RANGE, stored.tallied, ())
+    assert plan.baseline * 2 == listed.baseline
+    await scene.savings.expire(scene.planner.key)  # as at the next start
+    assert await scene.work_out_all() == 0
+
+
 async def test_promise_8_a_tenants_tallies_are_its_own(scene):
     await scene.bring(usage_file(DAYS))
     await scene.bring(usage_file(DAYS[:1], per_day=10), tenant="other")
@@ -217,7 +238,9 @@ async def test_promise_8_a_tenants_tallies_are_its_own(scene):
 
 
 async def test_the_keeper_works_out_what_comes_and_stops(scene, eventually):
-    keeper = SavingsKeeper.start(savings=scene.savings, planner=scene.planner, work=scene.work)
+    keeper = SavingsKeeper.start(
+        savings=scene.savings, usage=scene.usage, catalogue=scene.catalogue, work=scene.work
+    )
     try:
         await scene.bring(usage_file(DAYS))
 
@@ -245,7 +268,9 @@ async def test_the_keeper_outlives_what_nobody_foresaw(scene, eventually, monkey
     await scene.bring(usage_file(DAYS[:1]), tenant="other")
     await scene.bring(usage_file(DAYS[:1]), tenant="third")
     monkeypatch.setattr("apex_actors.agents.savings_keeper.LOOK_S", 0.01)
-    keeper = SavingsKeeper.start(savings=scene.savings, planner=scene.planner, work=scene.work)
+    keeper = SavingsKeeper.start(
+        savings=scene.savings, usage=scene.usage, catalogue=scene.catalogue, work=scene.work
+    )
     try:
         await eventually(lambda: not failures)
 

@@ -58,6 +58,7 @@ def test_help_lists_the_commands_and_each_has_its_own(apex):
         "token",
         "revoke",
         "errors",
+        "prices",
         "import",
         "migrate",
         "doctor",

@@ -217,7 +217,7 @@ def test_invented_names_do_not_fill_the_memory():
     for number in range(MAX_KEPT_MODELS + 10):
         catalogue.card(f"nobody-{number}", "nothing", NOVEMBER, Processing.STANDARD)
 
-    assert len(catalogue._models) <= MAX_KEPT_MODELS
+    assert len(catalogue._resolved.models) <= MAX_KEPT_MODELS
 
 
 def test_the_version_names_the_library():

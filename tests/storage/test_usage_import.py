@@ -223,7 +223,10 @@ async def test_stored_costs_are_the_catalogues(usage, database, catalogue):
     rows = various(200)
     await usage.import_file("acme", jsonl(*rows), name="f", catalogue=catalogue)
 
-    stored = await select(database, "select * from apex.usage_records")
+    stored = await select(
+        database,
+        "select * from apex.usage_records union all select * from apex.usage_reconciling",
+    )
 
     assert len(stored) == 200
     for each in stored:

@@ -74,6 +74,15 @@ async def state(database: Database, tenant: str) -> list[list[dict[str, Any]]]:
                 "where d.tenant = %s order by record_id, d.import_id"
             ),
             (
+                "select r.*, b.name as import_name from apex.usage_reconciling r "
+                "join apex.import_batches b on b.id = r.import_id "
+                "where r.tenant = %s order by record_id"
+            ),
+            (
+                "select * from apex.usage_sources where tenant = %s "
+                "order by day, provider, source_kind, is_counted"
+            ),
+            (
                 "select * from apex.usage_rollups_quarter where tenant = %s order by bucket, model,"
                 " user_name, status, unpriced_reason"
             ),
@@ -269,7 +278,7 @@ async def test_a_file_that_cannot_be_read_leaves_nothing_behind(
 
     assert await imports.page("acme", limit=10, before=None) == ()
     assert await EventLog(database).read(user_id, after=0, limit=10) == []
-    assert await state(database, "acme") == [[], [], [], [], []]
+    assert await state(database, "acme") == [[], [], [], [], [], [], []]
 
 
 async def test_imports_are_listed_latest_first_page_by_page(imports, user_id, catalogue):

@@ -39,7 +39,10 @@ class FileFormat(StrEnum):
 
 
 class SourceKind(StrEnum):
-    """Who speaks in a file, and of what. The same spend may stand in several of them."""
+    """Who speaks in a file, and of what. The same spend may stand in several of them.
+
+    In the order in which they count where nothing else is chosen.
+    """
 
     REQUESTS = "requests"
     """Single requests with their tokens: a gateway's log, an application's own records."""
@@ -49,6 +52,15 @@ class SourceKind(StrEnum):
     """A provider's amounts of money by time and group: what the invoice is made of."""
     TRACE = "trace"
     """Published traffic, for experiments: nobody's spend."""
+
+    @property
+    def said(self) -> str:
+        """In words, of a provider's: "the single requests"."""
+        return (
+            "the single requests"
+            if self is SourceKind.REQUESTS
+            else f"the {self.replace('_', ' ')}"
+        )
 
 
 class Layout(StrEnum):

@@ -20,10 +20,13 @@ from apex_actors.gateway.registry_messages import RegistryStatistics
 from apex_actors.gateway.settings import HttpSettings
 from apex_actors.protocol.notices import RunReply, ThreadHistory, Threads
 from apex_actors.storage.cache import ResultCache
+from apex_actors.storage.currencies import CurrencyStore
 from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.prices import PriceStore
 from apex_actors.storage.reports import ReportStore
 from apex_actors.storage.usage import UsageRepository
 from apex_actors.storage.usage_imports import UsageImports
+from apex_actors.storage.usage_sources import UsageSources
 
 #: Who a bearer token speaks for. Raises InvalidTokenError (401), or Refused with its own answer.
 Verify = Callable[[str], VerifiedToken | Awaitable[VerifiedToken]]
@@ -116,6 +119,9 @@ class HttpServices:
     cache: ResultCache
     usage: UsageRepository
     imports: UsageImports
+    prices: PriceStore
+    sources: UsageSources
+    currencies: CurrencyStore
     catalogue: PriceCatalogue
     announcer: Announcer
     settings: HttpSettings

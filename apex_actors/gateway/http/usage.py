@@ -13,7 +13,9 @@ from apex_actors.gateway.http.access import DataChanger, User, only_query
 from apex_actors.gateway.http.errors import ApiError, errors, not_found
 from apex_actors.gateway.http.parameters import Before, Limit, parse_cursor, parse_id
 from apex_actors.gateway.http.services import Services
+from apex_actors.storage.currencies import ReportedInCurrency
 from apex_actors.storage.usage_imports import ImportRecord, UndoSummary
+from apex_actors.storage.usage_sources import Overlap
 
 #: Ten years: every day of the range is a line of the answer.
 MAX_DAYS: Final = 3660
@@ -29,14 +31,31 @@ class ImportList(BaseModel):
     next: str | None
 
 
-class RangeQuery(BaseModel):
-    """The days that a summary is about, and how many models and features it names."""
+class CurrencyList(BaseModel):
+    """Costs reported in other currencies. Amounts are exact, as decimal text."""
+
+    currencies: tuple[ReportedInCurrency, ...]
+
+
+class OverlapList(BaseModel):
+    """Days that several sources tell of. Money is US dollars, exact, as decimal text."""
+
+    overlaps: tuple[Overlap, ...]
+
+
+class DaysQuery(BaseModel):
+    """The days that an answer is about."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     first_day: date | None = None
     last_day: date | None = None
     time_zone: str = Field(default="UTC", max_length=64)
+
+
+class RangeQuery(DaysQuery):
+    """The days that a summary is about, and how many models and features it names."""
+
     limit: int = Field(default=10, ge=1, le=100)
 
 
@@ -68,6 +87,34 @@ def router() -> APIRouter:
         )
         answer = UsageAnswer.model_construct(time_range=time_range, **dict(found))
         return Response(answer.model_dump_json(), media_type="application/json")
+
+    @routes.get("/api/usage/currencies", response_model=CurrencyList)
+    async def currencies(
+        user: User, services: Services, query: Annotated[DaysQuery, Query()]
+    ) -> Response:
+        """What providers reported in other currencies than US dollars, each currency apart.
+
+        Converted is only what the organisation gave rates for.
+        """
+        time_range = _days(query.first_day, query.last_day, query.time_zone)
+        found = await services.currencies.reported(user.org, time_range)
+        answer = CurrencyList(currencies=tuple(found))
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    @routes.get("/api/usage/overlaps", response_model=OverlapList)
+    async def overlaps(
+        user: User, services: Services, query: Annotated[DaysQuery, Query()]
+    ) -> Response:
+        """Days of a provider that more than one source tells of, with what each of them says.
+
+        One kind of source counts for each provider and day of UTC: single requests, or else a
+        provider's usage report, or else its cost report. The others only reconcile.
+        """
+        time_range = _days(query.first_day, query.last_day, query.time_zone)
+        found = await services.sources.overlaps(user.org, time_range)
+        return Response(
+            OverlapList(overlaps=found).model_dump_json(), media_type="application/json"
+        )
 
     @routes.get(
         "/api/usage/imports",

@@ -55,11 +55,18 @@ update apex.savings_due set claimed_until = null
 where tenant = %(tenant)s and day = any(%(days)s::date[])
 
 -- name: due_where_prices_are_old
--- Days that were tallied with other prices or settings than those of now.
+-- Days that were tallied with another catalogue or other settings than those of now. A tenant's own
+-- prices begin with the catalogue that they stand before.
 insert into apex.savings_due as kept (tenant, day)
 select tenant, day from apex.savings_days
-where price_version <> %(price_version)s or settings <> %(settings)s
+where not starts_with(price_version, %(price_version)s) or settings <> %(settings)s
 on conflict (tenant, day) do nothing
+
+-- name: all_days_due
+-- The tenant pays other prices from now on.
+insert into apex.savings_due as kept (tenant, day)
+select tenant, day from apex.savings_days where tenant = %(tenant)s
+on conflict (tenant, day) do update set changes = kept.changes + 1
 
 -- name: tallied_days
 select day, tallies, worked_out_at

@@ -1,18 +1,17 @@
 -- Importing usage records.
 
--- name: wait_for_other_imports
--- An import may hold its tenant for minutes; the pool's lock_timeout is for short transactions.
-set local lock_timeout = '10min'
-
 -- name: next_number
 -- Known before the format is: rows are encoded with it while the batch is written.
 select nextval(pg_get_serial_sequence('apex.import_batches', 'id')) as number
 
 -- name: insert_batch
-insert into apex.import_batches (id, tenant, name, format, reason, price_version, started_at)
+insert into apex.import_batches (
+    id, tenant, name, format, reason, source_kind, price_version, started_at
+)
 overriding system value
 values (
-    %(number)s, %(tenant)s, %(name)s, %(format)s, %(reason)s, %(price_version)s, %(started_at)s
+    %(number)s, %(tenant)s, %(name)s, %(format)s, %(reason)s, %(source_kind)s, %(price_version)s,
+    %(started_at)s
 )
 returning public_id
 
@@ -30,25 +29,76 @@ copy incoming (
     prefix_block_hashes, temperature, reported_cost, currency, computed_cost, unpriced_reason, tags
 ) from stdin
 
--- name: ensure_tenant
-insert into apex.tenants (tenant) values (%(tenant)s) on conflict (tenant) do nothing
+-- name: drop_repeated_buckets
+-- Of rows with the same id in one file a request counts before a bucket, and the last bucket before
+-- the others, as if each row had come in a file of its own.
+delete from incoming a
+using incoming b
+where a.grain = 'bucket' and b.tenant = a.tenant and b.record_id = a.record_id
+    and (b.grain = 'request' or b.ctid > a.ctid)
 
--- name: lock_tenant
--- Taken before the first rollup row: imports of one tenant follow each other, so that two of them
--- never wait for each other's rollup rows.
-select data_version from apex.tenants where tenant = %(tenant)s for update
+-- name: has_incoming_buckets
+select exists (select from incoming where grain = 'bucket') as found
 
--- name: bump_data_version
-update apex.tenants set data_version = data_version + 1
-where tenant = %(tenant)s
-returning data_version
+-- name: find_replaced
+-- Buckets that are pulled again: how many there are, and how many of them say something else now.
+select
+    count(*) as found,
+    count(*) filter (where to_jsonb(r) - 'import_id' <> to_jsonb(i) - 'import_id') as changed
+from (
+    select distinct on (tenant, record_id) * from incoming order by tenant, record_id, ctid
+) i
+join lateral (
+    select * from apex.usage_records
+    where tenant = i.tenant and record_id = i.record_id and grain = 'bucket'
+    union all
+    select * from apex.usage_reconciling
+    where tenant = i.tenant and record_id = i.record_id and grain = 'bucket'
+) r on true
+
+-- name: replace_counted
+with changed as (
+    delete from apex.usage_records r
+    using (select distinct tenant, record_id from incoming) i
+    where r.tenant = i.tenant and r.record_id = i.record_id and r.grain = 'bucket'
+    returning r.*
+), beaten as (
+    insert into apex.usage_duplicates select * from changed
+), owners as (
+    update apex.import_batches b
+    set inserted = b.inserted - gone.records, duplicates = b.duplicates + gone.records
+    from (select import_id, count(*) as records from changed group by import_id) as gone
+    where b.id = gone.import_id
+),
+-- include: usage_sums
+select count(*) as records from changed
+
+-- name: replace_reconciling
+with changed as (
+    delete from apex.usage_reconciling r
+    using (select distinct tenant, record_id from incoming) i
+    where r.tenant = i.tenant and r.record_id = i.record_id and r.grain = 'bucket'
+    returning r.*
+), beaten as (
+    insert into apex.usage_duplicates select * from changed
+), owners as (
+    update apex.import_batches b
+    set inserted = b.inserted - gone.records, duplicates = b.duplicates + gone.records
+    from (select import_id, count(*) as records from changed group by import_id) as gone
+    where b.id = gone.import_id
+),
+-- include: usage_asides
+select count(*) as records from changed
 
 -- name: merge_incoming
 -- Records that are new become rows; only they are summed up. One statement, so that the rows are
 -- read once.
 with changed as (
     insert into apex.usage_records
-    select * from incoming
+    select * from incoming i
+    where not exists (
+        select 1 from apex.usage_reconciling r
+        where r.tenant = i.tenant and r.record_id = i.record_id)
     on conflict (tenant, record_id) do nothing
     returning *
 ),
@@ -72,8 +122,13 @@ from summed
 insert into apex.usage_duplicates
 select distinct on (i.tenant, i.record_id) i.*
 from incoming i
-join apex.usage_records r on r.tenant = i.tenant and r.record_id = i.record_id
-where r.import_id <> i.import_id
+where exists (
+    select 1 from apex.usage_records r
+    where r.tenant = i.tenant and r.record_id = i.record_id and r.import_id <> i.import_id
+) or exists (
+    select 1 from apex.usage_reconciling r
+    where r.tenant = i.tenant and r.record_id = i.record_id and r.import_id <> i.import_id
+)
 order by i.tenant, i.record_id, i.ctid
 
 -- name: empty_incoming
@@ -85,11 +140,28 @@ select %(import_id)s, line, reason
 from unnest(%(lines)s::bigint[], %(reasons)s::text[]) as rejected (line, reason)
 on conflict (import_id, line) do nothing
 
--- name: finish_batch
+-- name: count_batch
 update apex.import_batches
 set rows = %(rows)s, inserted = %(inserted)s, duplicates = %(duplicates)s,
-    rejected = %(rejected)s, finished_at = %(finished_at)s
+    rejected = %(rejected)s
+where id = %(number)s
+
+-- name: finish_batch
+update apex.import_batches set finished_at = %(finished_at)s
 where public_id = %(import_id)s
+
+-- name: unpriced_of_import
+select provider, model, processing, unpriced_reason as reason,
+    sum(request_count)::bigint as requests, sum(input_tokens + output_tokens)::bigint as tokens
+from (
+    select * from apex.usage_records where import_id = %(number)s
+    union all
+    select * from apex.usage_reconciling where import_id = %(number)s
+) as own
+where unpriced_reason is not null
+group by provider, model, processing, unpriced_reason
+order by tokens desc, provider, model, processing
+limit 10
 
 -- name: has_sample
 select exists (

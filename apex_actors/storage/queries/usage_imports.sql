@@ -1,7 +1,7 @@
 -- Imports as their owners see them: listed, and undone.
 
 -- name: list_imports
-select public_id as import_id, name, format, reason, price_version,
+select public_id as import_id, name, format, reason, source_kind, price_version,
        rows, inserted, duplicates, rejected, started_at, finished_at
 from apex.import_batches
 where tenant = %(tenant)s
@@ -17,13 +17,21 @@ from apex.import_batches
 where public_id = %(import_id)s and tenant = %(tenant)s
 
 -- name: fill_incoming
--- Records that came second to one of the undone import: the first of each takes its place.
+-- Records that came second to one of the undone import: of each the one that would have counted takes
+-- its place, the first request or else the last bucket.
 insert into incoming
 select distinct on (d.record_id) d.*
-from apex.usage_duplicates d
-join apex.usage_records r on r.tenant = d.tenant and r.record_id = d.record_id
-where d.tenant = %(tenant)s and r.import_id = %(number)s and d.import_id <> %(number)s
-order by d.record_id, d.import_id
+from (
+    select record_id from apex.usage_records
+    where tenant = %(tenant)s and import_id = %(number)s
+    union all
+    select record_id from apex.usage_reconciling
+    where tenant = %(tenant)s and import_id = %(number)s
+) as gone
+join apex.usage_duplicates d
+    on d.tenant = %(tenant)s and d.record_id = gone.record_id and d.import_id <> %(number)s
+order by d.record_id, d.grain = 'bucket',
+    case when d.grain = 'request' then d.import_id else -d.import_id end
 
 -- name: count_restored
 -- Their imports have them as their own from now on.
@@ -52,18 +60,16 @@ with changed as (
     returning *
 ),
 -- include: usage_sums
-select (select count(*) from changed) as removed, min(quarter) as first, max(quarter) as last
-from summed
+select count(*) as removed from changed
 
--- name: drop_empty_quarters
-delete from apex.usage_rollups_quarter
-where tenant = %(tenant)s and bucket >= %(first)s and bucket <= %(last)s and requests = 0
-
--- name: drop_empty_days
-delete from apex.usage_rollups_day
-where tenant = %(tenant)s
-  and bucket >= date_trunc('day', %(first)s::timestamptz, 'UTC') and bucket <= %(last)s
-  and requests = 0
+-- name: remove_reconciling
+with changed as (
+    delete from apex.usage_reconciling
+    where tenant = %(tenant)s and import_id = %(number)s
+    returning *
+),
+-- include: usage_asides
+select count(*) as removed from changed
 
 -- name: delete_import
 delete from apex.import_batches where id = %(number)s

@@ -1,5 +1,6 @@
 -- A part of statements: what the records in `changed`, which stands before it, do to the sums of
--- quarters and days. The sign is 1 where they have come and -1 where they have gone.
+-- quarters, days and sources. The sign is 1 where they have come and -1 where they have gone. Whose
+-- day was touched stands in `touched`.
 
 summed as (
     select
@@ -22,7 +23,8 @@ summed as (
         %(sign)s * coalesce(sum(computed_cost) filter (where reported), 0)
             as reported_computed_cost,
         %(sign)s * coalesce(sum(request_count) filter (where tags ->> 'sample' = 'true'), 0)::bigint
-            as sample_requests
+            as sample_requests,
+        %(sign)s * count(*) as records
     from changed,
         lateral (
             select currency = 'USD' and reported_cost is not null and computed_cost is not null
@@ -48,7 +50,8 @@ summed as (
         reported_requests = kept.reported_requests + excluded.reported_requests,
         reported_cost = kept.reported_cost + excluded.reported_cost,
         reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
-        sample_requests = kept.sample_requests + excluded.sample_requests
+        sample_requests = kept.sample_requests + excluded.sample_requests,
+        records = kept.records + excluded.records
 ), days as (
     insert into apex.usage_rollups_day as kept
     select
@@ -67,7 +70,8 @@ summed as (
         sum(reported_requests)::bigint,
         sum(reported_cost),
         sum(reported_computed_cost),
-        sum(sample_requests)::bigint
+        sum(sample_requests)::bigint,
+        sum(records)::bigint
     from summed
     group by tenant, day, provider, model, processing, feature, team, user_name, environment,
         status, unpriced_reason
@@ -86,11 +90,37 @@ summed as (
         reported_requests = kept.reported_requests + excluded.reported_requests,
         reported_cost = kept.reported_cost + excluded.reported_cost,
         reported_computed_cost = kept.reported_computed_cost + excluded.reported_computed_cost,
-        sample_requests = kept.sample_requests + excluded.sample_requests
+        sample_requests = kept.sample_requests + excluded.sample_requests,
+        records = kept.records + excluded.records
 ), due as (
     -- What a day finds depends on the last hours of the one before it.
     insert into apex.savings_due as kept (tenant, day)
     select distinct tenant, (date_trunc('day', quarter, 'UTC') at time zone 'UTC')::date + later
     from summed, generate_series(0, 1) as later
     on conflict (tenant, day) do update set changes = kept.changes + 1
+), sourced as (
+    insert into apex.usage_sources as kept
+    select
+        c.tenant, date_trunc('day', c.occurred_at, 'UTC') as day, c.provider,
+        case when c.grain = 'bucket' and b.source_kind <> 'cost_report' then 'usage_report'
+            else b.source_kind end as kind,
+        true,
+        %(sign)s * count(*),
+        %(sign)s * sum(c.request_count)::bigint,
+        %(sign)s * sum(c.input_tokens + c.output_tokens)::bigint,
+        %(sign)s * coalesce(sum(c.computed_cost), 0),
+        %(sign)s * coalesce(sum(c.reported_cost) filter (where c.currency = 'USD'), 0)
+    from changed c
+    join apex.import_batches b on b.id = c.import_id
+    group by c.tenant, day, c.provider, kind
+    on conflict (tenant, day, provider, source_kind, is_counted)
+    do update set
+        records = kept.records + excluded.records,
+        requests = kept.requests + excluded.requests,
+        tokens = kept.tokens + excluded.tokens,
+        computed_cost = kept.computed_cost + excluded.computed_cost,
+        reported_cost = kept.reported_cost + excluded.reported_cost
+    returning kept.provider, kept.day
+), noted as (
+    insert into touched select distinct provider, day from sourced
 )
