@@ -80,3 +80,9 @@ def test_a_bucket_may_stand_for_many_requests(make_record):
 
 def test_the_last_block_of_a_prompt_may_be_short(make_record):
     assert make_record(input_tokens=513, prefix_block_hashes=(1, 2)).prefix_block_hashes == (1, 2)
+
+
+def test_a_bucket_may_not_tell_its_requests_and_a_request_is_one(make_record):
+    assert make_record(grain=Grain.BUCKET, request_count=0).request_count == 0
+    with pytest.raises(ValidationError, match="must be 1"):
+        make_record(request_count=0)

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from apex_actors.costs.importers.errors import UnreadableFileError
 from apex_actors.costs.importers.lines import Line
 from apex_actors.costs.importers.rows import RejectedRow
 
@@ -20,15 +21,24 @@ class Cells:
 
 
 class CsvRows:
-    """The first line's names of columns, then the rows below it."""
+    """The first line's names of columns, then the rows below it.
+
+    Raises:
+        UnreadableFileError: a quote in the first line is not closed, so that no row can be found.
+    """
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._line = 0
         self._reader = csv.reader(self._texts(lines), strict=True)
         try:
-            self.columns = [name.strip() for name in next(filter(None, self._reader))]
-        except (StopIteration, csv.Error):
-            self.columns = []
+            names = next(filter(None, self._reader), [])
+        except csv.Error:
+            names = ["\n"]
+        if any("\n" in name for name in names):
+            raise UnreadableFileError(
+                "The line of column names has a quote that is not closed. Nothing was imported."
+            )
+        self.columns = [name.strip() for name in names]
 
     def __iter__(self) -> Iterator[Cells | RejectedRow]:
         while True:

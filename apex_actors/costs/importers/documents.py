@@ -28,7 +28,7 @@ _PLAIN = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 """What neither opens nor closes anything: whole texts among it, at one go."""
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
-_SCALAR_END = re.compile(rb"[\s,:\]}\[{]")
+_SCALAR_END = re.compile(rb"[ \t\r\n,:\]}\[{]")
 
 Path = tuple[str, ...]
 

@@ -87,6 +87,7 @@ def test_numbers_with_fractions_are_exact():
         ("17", "not a JSON object"),
         ('"text"', "not a JSON object"),
         ('{"a": NaN}', "not a JSON object"),
+        ("\x0b", "not a JSON object"),
     ],
 )
 def test_a_row_that_is_no_object_is_refused_alone(row, reason):
