@@ -18,7 +18,7 @@ from functools import partial
 import psutil
 import pytest
 
-from apex_actors.costs.importers import UnknownFormatError
+from apex_actors.costs.importers import SourceKind, UnknownFormatError
 from apex_actors.costs.levers import LeverRequest, build_plan
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.sample import sample_records
@@ -119,6 +119,7 @@ async def test_a_file_is_read_from_where_it_stands_to_its_end(runner, catalogue,
     assert opened == Opened(
         "native-csv",
         "CSV with the columns occurred_at, provider, model, input_tokens, output_tokens",
+        SourceKind.REQUESTS,
     )
     assert lines.startswith(b"acme\ta\t7\t2026-11-01T00:00:00+00:00\t")
     assert (encoded.accepted, encoded.rejected) == (1, 1)
