@@ -95,10 +95,12 @@ select count(*) as records from changed
 -- read once.
 with changed as (
     insert into apex.usage_records
-    select * from incoming i
+    select i.* from incoming i
     where not exists (
         select 1 from apex.usage_reconciling r
         where r.tenant = i.tenant and r.record_id = i.record_id)
+    -- In the order of the file, whatever plan looks up the others: the first of an id counts.
+    order by i.ctid
     on conflict (tenant, record_id) do nothing
     returning *
 ),
