@@ -201,6 +201,14 @@ def sample_template_database(admin_database_url: str, template_database: str) ->
         yield psycopg.conninfo.conninfo_to_dict(url)["dbname"]
 
 
+@pytest.fixture(scope="session")
+def copied_database(
+    admin_database_url: str, template_database: str
+) -> Callable[[], AbstractContextManager[str]]:
+    """Make a fresh, migrated database for as long as a block runs; gives its URL."""
+    return lambda: copy_of(template_database, admin_database_url)
+
+
 @pytest.fixture
 def database_url(admin_database_url: str, template_database: str) -> Iterator[str]:
     """A fresh, migrated database for this test."""

@@ -3,8 +3,8 @@
 import asyncio
 import io
 import json
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -50,7 +50,7 @@ def catalogue() -> PriceCatalogue:
 
 @pytest.fixture(scope="module")
 def sample_url(
-    admin_database_url: str, template_database: str, catalogue: PriceCatalogue
+    copied_database: Callable[[], AbstractContextManager[str]], catalogue: PriceCatalogue
 ) -> Iterator[str]:
     """A database with the sample, for all tests of this module that only read."""
 
@@ -60,13 +60,9 @@ def sample_url(
         await UsageRepository(database).import_sample("acme", TODAY, catalogue=catalogue)
         await database.close()
 
-    name = f"apex_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template_database}".encode())
-        url = psycopg.conninfo.make_conninfo(admin_database_url, dbname=name)
+    with copied_database() as url:
         asyncio.run(load(url))
         yield url
-        connection.execute(f"drop database {name} with (force)".encode())
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ import asyncio
 import io
 import json
 import random
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 
 from apex_actors.costs.analysis import PeriodSums, Step
@@ -111,7 +110,7 @@ def random_rows(seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def random_url(admin_database_url: str, template_database: str) -> Iterator[str]:
+def random_url(copied_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """Random records of acme, and others of a stranger, imported in two files."""
 
     async def load(url: str) -> None:
@@ -128,13 +127,9 @@ def random_url(admin_database_url: str, template_database: str) -> Iterator[str]
             assert summary.rejected == 0
         await database.close()
 
-    name = f"apex_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template_database}".encode())
-        url = psycopg.conninfo.make_conninfo(admin_database_url, dbname=name)
+    with copied_database() as url:
         asyncio.run(load(url))
         yield url
-        connection.execute(f"drop database {name} with (force)".encode())
 
 
 @pytest.fixture
