@@ -10,9 +10,6 @@ from apex_actors.costs.analysis import CostPoint, PartPoint, Step
 from apex_actors.costs.summary import BreakdownRow, Sums
 from apex_actors.costs.timerange import TimeRange
 
-TRUNCATED = ("length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "incomplete")
-"""Finish reasons of answers that were cut off at the limit of output tokens, as providers call it."""
-
 PERCENTILES = (50, 90, 95, 99)
 
 

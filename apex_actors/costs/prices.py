@@ -119,9 +119,9 @@ class PriceCatalogue:
         snapshot: DataSnapshot | None = None,
         shared_with: "PriceCatalogue | None" = None,
     ) -> None:
-        self._resolved = _Resolved(snapshot or get_snapshot())
-        if shared_with is not None:
-            self._resolved = shared_with._resolved  # noqa: SLF001 - of this class
+        self._resolved: _Resolved = (
+            _Resolved(snapshot or get_snapshot()) if shared_with is None else shared_with._resolved  # noqa: SLF001 - of this class
+        )
         self._version = f"genai-prices {version('genai-prices')}"
         self._is_shipped = snapshot is None
 
@@ -193,11 +193,6 @@ class PriceCatalogue:
             return AMOUNT_ONLY
         card = self.card(record.provider, record.model, record.occurred_at, record.processing)
         return self._price_at(card, record)
-
-    def names(self, provider: str, model: str) -> tuple[str, str] | Unpriced:
-        """The provider and the model as the catalogue itself calls them."""
-        found = self._model(provider, model)
-        return found if isinstance(found, Unpriced) else (found.provider, found.info.id)
 
     def near(self, provider: str | None, model: str, *, limit: int = 5) -> tuple[str, ...]:
         """Models of the catalogue with names most like ``model``, as ``provider/model``."""

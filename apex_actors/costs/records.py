@@ -25,6 +25,9 @@ MAX_TOKENS = 10**12
 MAX_NAME_CHARS = 256
 """Longest name of a model, user, feature and the like: such names stand in indexes."""
 
+TRUNCATED = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "incomplete"})
+"""Finish reasons of answers that were cut off at the limit of output tokens, as providers call it."""
+
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 

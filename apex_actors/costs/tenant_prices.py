@@ -93,9 +93,9 @@ class TenantPrices(PriceCatalogue):
         self, provider: str, model: str, processing: Processing
     ) -> tuple[PriceRule, ...]:
         names = {(provider, model)}
-        listed = self.names(provider, model)
-        if not isinstance(listed, Unpriced):
-            names.add(listed)
+        listed = self.listed(provider, model)
+        if listed is not None:
+            names.add((listed.provider, listed.model))
         return tuple(
             rule
             for rule in self._ordered

@@ -18,12 +18,12 @@ _COMPRESSION: Final = 1
 
 def pack(tallies: DayTallies) -> bytes:
     """As they are stored."""
-    return zlib.compress(tallies.model_dump_json().encode(), _COMPRESSION)
+    return zlib.compress(tallies.packed().encode(), _COMPRESSION)
 
 
 def unpack(packed: bytes) -> DayTallies:
     """The reverse of ``pack``."""
-    return DayTallies.model_validate_json(zlib.decompress(packed))
+    return DayTallies.unpacked(zlib.decompress(packed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from apex_actors.costs.analysis import (
 )
 from apex_actors.costs.answers import (
     PERCENTILES,
-    TRUNCATED,
     CostSeries,
     Latency,
     LatencyRow,
@@ -24,6 +23,7 @@ from apex_actors.costs.answers import (
     TagKey,
 )
 from apex_actors.costs.filters import EVERYTHING, Filters
+from apex_actors.costs.records import TRUNCATED
 from apex_actors.costs.summary import Dimension, Totals
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage import usage_analysis as analysis
@@ -174,7 +174,7 @@ class UsageQuestions:
                 return totals, None
             cursor = await connection.execute(
                 QUERIES["record_sums"],
-                {"truncated": list(TRUNCATED), **_parameters(tenant, time_range, filters)},
+                {"truncated": sorted(TRUNCATED), **_parameters(tenant, time_range, filters)},
             )
             row = await cursor.fetchone()
             return totals, RecordSums(**(row or {}))

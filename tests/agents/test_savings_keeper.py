@@ -12,7 +12,7 @@ import pytest
 from apex_actors.agents import SavingsKeeper, cost_tools
 from apex_actors.agents.cost_tools import BuildSavingsPlan, PlanArguments
 from apex_actors.agents.savings_keeper import work_out_a_piece
-from apex_actors.costs.levers import Verdict
+from apex_actors.costs.levers import DEFAULT_SETTINGS, Verdict, affected_days
 from apex_actors.costs.price_override import PriceOverride, PriceRule
 from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.timerange import TimeRange
@@ -137,6 +137,15 @@ async def test_an_import_makes_its_days_due_and_those_that_remember_them(scene):
     await scene.work_out_all()
     assert (await scene.stored()).untallied == {}
     assert await scene.build() == await scene.direct()
+
+
+async def test_the_due_days_are_those_that_the_levers_call_affected(scene):
+    await scene.bring(usage_file([DAYS[1]]))
+    _, due = await scene.savings.claim(requests=10**6, days=100, claim_s=60)
+    end = datetime.combine(DAYS[2], datetime.min.time(), UTC)
+    last_moment = end - timedelta(microseconds=1)
+    first, last = affected_days(end - timedelta(days=1), last_moment, settings=DEFAULT_SETTINGS)
+    assert [one.day for one in due] == [first, last]
 
 
 async def test_an_undone_import_is_no_longer_in_the_savings(scene, database):

@@ -111,7 +111,7 @@ def test_the_most_exact_name_goes_first(pay, make_record, name, dollars):
 
 
 def test_a_rule_finds_a_model_by_the_catalogues_name_for_it_too(catalogue, pay, make_record):
-    provider, model = catalogue.names("anthropic", "claude-sonnet-4-5-20250929")
+    provider, model, _ = catalogue.listed("anthropic", "claude-sonnet-4-5-20250929")
     prices = pay({"provider": provider, "model": model, "input": "1", "output": "0"})
     record = make_record(model="claude-sonnet-4-5-20250929", input_tokens=1_000_000)
 

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from apex_actors.costs.levers.line import TRUNCATED, LeverRequest
+from apex_actors.costs.levers.line import LeverRequest
 from apex_actors.costs.levers.output_steps import output_step
 from apex_actors.costs.levers.tallies import CacheClass, CacheCosts, Fate, Row, Wait
 from apex_actors.costs.rates import Rates, TokenShape
+from apex_actors.costs.records import TRUNCATED
 
 
 class Way(NamedTuple):

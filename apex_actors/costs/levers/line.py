@@ -9,9 +9,6 @@ from apex_actors.costs.prices import shape_of
 from apex_actors.costs.rates import TokenShape
 from apex_actors.costs.records import Processing, Status, UsageRecord
 
-TRUNCATED = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "incomplete"})
-"""Finish reasons that say: the answer was cut off."""
-
 
 class LeverRequest(NamedTuple):
     """The part of a usage record (of grain request) that levers look at."""

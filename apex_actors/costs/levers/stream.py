@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from apex_actors.costs.levers.cells import Cell, Reads, Way
-from apex_actors.costs.levers.line import TRUNCATED, LeverRequest, in_order
+from apex_actors.costs.levers.line import LeverRequest, in_order
 from apex_actors.costs.levers.memory import Expiring, Turns
 from apex_actors.costs.levers.paths import Caches, Loads, Path, add_load, find_moves
 from apex_actors.costs.levers.settings import SESSION_WINDOW_S, LeverSettings
@@ -20,7 +20,7 @@ from apex_actors.costs.levers.tallies import CacheClass, DayTallies, Fate, Model
 from apex_actors.costs.prices import ListedModel, PriceCatalogue
 from apex_actors.costs.quality import quality_scores
 from apex_actors.costs.rates import RateCard, Rates, TokenShape
-from apex_actors.costs.records import Processing, Status
+from apex_actors.costs.records import TRUNCATED, Processing, Status
 from apex_actors.costs.timerange import TimeRange, zone
 
 K = TypeVar("K")
