@@ -62,14 +62,8 @@ with changed as (
     using (select distinct tenant, record_id from incoming) i
     where r.tenant = i.tenant and r.record_id = i.record_id and r.grain = 'bucket'
     returning r.*
-), beaten as (
-    insert into apex.usage_duplicates select * from changed
-), owners as (
-    update apex.import_batches b
-    set inserted = b.inserted - gone.records, duplicates = b.duplicates + gone.records
-    from (select import_id, count(*) as records from changed group by import_id) as gone
-    where b.id = gone.import_id
 ),
+-- include: usage_beaten
 -- include: usage_sums
 select count(*) as records from changed
 
@@ -79,14 +73,8 @@ with changed as (
     using (select distinct tenant, record_id from incoming) i
     where r.tenant = i.tenant and r.record_id = i.record_id and r.grain = 'bucket'
     returning r.*
-), beaten as (
-    insert into apex.usage_duplicates select * from changed
-), owners as (
-    update apex.import_batches b
-    set inserted = b.inserted - gone.records, duplicates = b.duplicates + gone.records
-    from (select import_id, count(*) as records from changed group by import_id) as gone
-    where b.id = gone.import_id
 ),
+-- include: usage_beaten
 -- include: usage_asides
 select count(*) as records from changed
 
