@@ -1,9 +1,6 @@
 """The commands as a shell sees them: output, errors that say what to do, exit codes."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,29 +19,6 @@ NATIVE = {
     "input_tokens": 1000,
     "output_tokens": 100,
 }
-
-
-@pytest.fixture
-def apex(database_url, redis_url, tmp_path):
-    def run(*arguments, **environment):
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APEX_")}
-        return subprocess.run(
-            [sys.executable, "-m", "apex_actors", *arguments],
-            env=own
-            | {
-                "APEX_MODE": "development",
-                "APEX_DATABASE_URL": database_url,
-                "APEX_REDIS_URL": redis_url,
-                "APEX_DATA_DIR": str(tmp_path),
-            }
-            | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
 
 
 def test_help_lists_the_commands_and_each_has_its_own(apex):

@@ -1,9 +1,6 @@
 """Prices at a shell: shown with where they come from, set, listed, cleared, recomputed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,28 +9,6 @@ ROW = {
     "record_id": "r1", "occurred_at": "2026-11-01T10:00:00Z", "provider": "anthropic",
     "model": "claude-sonnet-4-5", "input_tokens": 100_000, "output_tokens": 0,
 }  # fmt: skip
-
-
-@pytest.fixture
-def apex(database_url, redis_url, tmp_path):
-    def run(*arguments):
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APEX_")}
-        return subprocess.run(
-            [sys.executable, "-m", "apex_actors", *arguments],
-            env=own
-            | {
-                "APEX_MODE": "development",
-                "APEX_DATABASE_URL": database_url,
-                "APEX_REDIS_URL": redis_url,
-                "APEX_DATA_DIR": str(tmp_path),
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture

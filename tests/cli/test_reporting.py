@@ -1,9 +1,7 @@
 """Error reports at a shell: listed, shown by the beginning of an id, and nothing that a terminal obeys."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -14,24 +12,9 @@ RUN = UUID(int=7)
 
 
 @pytest.fixture
-def apex(database_url, tmp_path):
-    def run(*arguments):
-        own = {name: value for name, value in os.environ.items() if not name.startswith("APEX_")}
-        return subprocess.run(
-            [sys.executable, "-m", "apex_actors", "errors", *arguments],
-            env=own
-            | {
-                "APEX_MODE": "development",
-                "APEX_DATABASE_URL": database_url,
-                "APEX_DATA_DIR": str(tmp_path),
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+def apex(apex):
+    """The commands ``apex errors …``."""
+    return partial(apex, "errors")
 
 
 @pytest.fixture

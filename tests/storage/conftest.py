@@ -1,13 +1,15 @@
-"""Fixtures of the storage floor: a user, messages of theirs, and what a query reads."""
+"""Fixtures of the storage floor: prices, imports, a user, messages of theirs, what a query reads."""
 
 import re
 
 import pytest
 from psycopg import sql
 
+from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.execution import Acceptance, ExecutionSettings, MessageToAccept
 from apex_actors.protocol.identity import Identity
 from apex_actors.storage.event_log import EventLog
+from apex_actors.storage.usage_imports import UsageImports
 
 
 class Silence:
@@ -16,6 +18,16 @@ class Silence:
 
     def work_available(self):
         pass
+
+
+@pytest.fixture(scope="session")
+def catalogue():
+    return PriceCatalogue()
+
+
+@pytest.fixture
+def imports(database):
+    return UsageImports(database)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from apex_actors.costs.importers import SourceKind
 from apex_actors.costs.price_override import PriceOverride, check_override
-from apex_actors.costs.prices import UNKNOWN_PROVIDER, PriceCatalogue
+from apex_actors.costs.prices import UNKNOWN_PROVIDER
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.storage.database import Database
 from apex_actors.storage.prices import PriceStore
@@ -22,11 +22,6 @@ from apex_actors.storage.usage_sources import UsageSources
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ALL = TimeRange.days(date(2026, 10, 1), date(2026, 12, 1))
 SONNET = {"provider": "anthropic", "model": "claude-sonnet-4-5"}
-
-
-@pytest.fixture(scope="session")
-def catalogue() -> PriceCatalogue:
-    return PriceCatalogue()
 
 
 @pytest.fixture

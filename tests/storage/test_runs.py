@@ -40,11 +40,6 @@ def runs(database):
 
 
 @pytest.fixture
-async def user_id(database):
-    return (await EventLog(database).open(Identity(org="acme", sub="ann"))).user_id
-
-
-@pytest.fixture
 def accept(database, user_id):
     acceptance = Acceptance(
         database=database, announcer=Silence(), settings=ExecutionSettings(runs_per_user=3)

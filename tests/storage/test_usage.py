@@ -44,11 +44,6 @@ RANGES = [
 
 
 @pytest.fixture(scope="module")
-def catalogue() -> PriceCatalogue:
-    return PriceCatalogue()
-
-
-@pytest.fixture(scope="module")
 def sample_url(
     copied_database: Callable[[], AbstractContextManager[str]], catalogue: PriceCatalogue
 ) -> Iterator[str]:

@@ -12,7 +12,6 @@ import pytest
 
 from apex_actors.costs.importers import ImportOptions, UnknownFormatError, UnreadableFileError
 from apex_actors.costs.money import from_units
-from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.records import UsageRecord
 from apex_actors.costs.sample import SAMPLE_TAGS
 from apex_actors.costs.timerange import TimeRange
@@ -22,11 +21,6 @@ from apex_actors.storage.usage import UsageRepository
 START = datetime(2026, 11, 1, 23, 50, tzinfo=UTC)
 TODAY = date(2026, 11, 23)
 ALL = TimeRange.days(date(2026, 10, 1), TODAY)
-
-
-@pytest.fixture(scope="session")
-def catalogue() -> PriceCatalogue:
-    return PriceCatalogue()
 
 
 @pytest.fixture

@@ -15,31 +15,13 @@ from hypothesis import strategies as st
 
 from apex_actors.costs.importers import UnknownFormatError
 from apex_actors.costs.importers.errors import FileTooLargeError
-from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.timerange import TimeRange
-from apex_actors.protocol.identity import Identity
 from apex_actors.storage.database import Database
 from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_imports import UsageImports
 
 START = datetime(2026, 11, 1, 23, 40, tzinfo=UTC)
 ALL = TimeRange.days(date(2026, 10, 1), date(2026, 12, 1))
-
-
-@pytest.fixture(scope="session")
-def catalogue() -> PriceCatalogue:
-    return PriceCatalogue()
-
-
-@pytest.fixture
-def imports(database: Database) -> UsageImports:
-    return UsageImports(database)
-
-
-@pytest.fixture
-async def user_id(database: Database) -> int:
-    return (await EventLog(database).open(Identity(org="acme", sub="ann"))).user_id
 
 
 def row(number: int = 0, **fields: Any) -> dict[str, Any]:

@@ -13,28 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apex_actors.costs.importers import ImportOptions, SourceKind
-from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.timerange import TimeRange
-from apex_actors.protocol.identity import Identity
 from apex_actors.storage.database import Database
-from apex_actors.storage.event_log import EventLog
 from apex_actors.storage.usage import UsageRepository
-from apex_actors.storage.usage_imports import UsageImports
 from apex_actors.storage.usage_sources import ANY_PROVIDER, UsageSources
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ALL = TimeRange.days(date(2026, 10, 1), date(2026, 12, 1))
 IGNORED = {"tenant", "import_id"}
-
-
-@pytest.fixture(scope="session")
-def catalogue() -> PriceCatalogue:
-    return PriceCatalogue()
-
-
-@pytest.fixture
-def imports(database: Database) -> UsageImports:
-    return UsageImports(database)
 
 
 @pytest.fixture
@@ -45,11 +31,6 @@ def usage(database: Database) -> UsageRepository:
 @pytest.fixture
 def sources(database: Database) -> UsageSources:
     return UsageSources(database)
-
-
-@pytest.fixture
-async def user_id(database: Database) -> int:
-    return (await EventLog(database).open(Identity(org="acme", sub="ann"))).user_id
 
 
 @pytest.fixture

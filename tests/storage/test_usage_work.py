@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 import pytest
 
 from apex_actors.costs.importers import UnreadableFileError
-from apex_actors.costs.prices import PriceCatalogue
 from apex_actors.costs.timerange import TimeRange
 from apex_actors.execution import WorkPool
 from apex_actors.storage.errors import StorageUnavailableError
@@ -28,11 +27,6 @@ async def pool():
     made = WorkPool(size=1)
     yield made
     await made.close()
-
-
-@pytest.fixture(scope="module")
-def catalogue():
-    return PriceCatalogue()
 
 
 def usage_file(rows=2500, tail=""):
